@@ -81,9 +81,10 @@ pub use secret::{
     masked_words, merged_ranges,
 };
 pub use source::{
-    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, GitSource, SOURCES_MAX, SameInputs, SecretError,
-    SourceAftermath, SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus,
-    SourceTick, SourceWebhook, TickEnd, UnderWay, WebhookSecret, WebhookStatus, short_commit, shown_url,
+    CommitEntry, CommitWait, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, GitSource, SOURCES_MAX, SameInputs,
+    SecretError, SourceAftermath, SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec,
+    SourceStatus, SourceTick, SourceWebhook, SyncPolicy, TickEnd, UnderWay, WINDOWS_MAX, WaitingCommit, WebhookSecret,
+    WebhookStatus, short_commit, shown_url,
 };
 pub use status::{
     AppState, Deviation, DueThen, HealthWord, NextStep, ProjectState, Severity, Status, StatusWord, SyncWord, Unmet,

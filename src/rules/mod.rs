@@ -46,8 +46,8 @@ pub use probe_url::{ProbeUrl, UrlError, is_header_name};
 pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use sources::{
-    RestReason, SourceFacts, SourceStep, WebhookCheck, after_tick, changed_source, next_step, pushed_branch,
-    source_status,
+    RestReason, SourceFacts, SourceStep, WebhookCheck, WindowError, after_tick, changed_source, check_windows,
+    closed_until, next_step, pushed_branch, source_status,
 };
 pub use start_mark::StartMark;
 pub use status::{CopyFacts, Facts, project_state, status};

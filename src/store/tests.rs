@@ -78,6 +78,7 @@ fn source(commit: Option<&str>) -> Change {
             allowed_signers: None,
             interval: SourceSpec::INTERVAL,
             dwell: SourceSpec::DWELL,
+            policy: crate::model::SyncPolicy::default(),
         };
         let record = SourceRecord { attempted: Some(commit.to_owned()), ..SourceRecord::default() };
         Box::new(GitSource { spec, is_suspended: false, webhook: None, record })

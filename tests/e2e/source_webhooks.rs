@@ -173,7 +173,7 @@ fn the_setting_outlives_every_death_and_the_secret_is_nowhere_to_be_seen() {
         assert!(!holds || entry.metadata().unwrap().permissions().mode() & 0o077 == 0, "{entry:?}");
     }
     sandbox.pm(&["source", "webhook", "shop", "--off"]).ok().says(&["has no webhook any more"]);
-    wait_until("nobody listens", SOON, || TcpStream::connect(self::address_or(&sandbox, address_after)).is_err());
+    wait_until("nobody listens", SOON, || TcpStream::connect(address_or(&sandbox, address_after)).is_err());
 }
 
 fn address_or(sandbox: &Sandbox, known: SocketAddr) -> SocketAddr {

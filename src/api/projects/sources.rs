@@ -9,7 +9,7 @@ use axum::extract::{RawQuery, State};
 use crate::api::Context;
 use crate::api::answer::{self, Answer, Failed};
 use crate::api::caller::Caller;
-use crate::model::{AppName, Desired, GitSource, SourceName, SourceSpec, SourceTick, WebhookStatus};
+use crate::model::{AppName, Desired, GitSource, SourceCommand, SourceName, SourceSpec, SourceTick, WebhookStatus};
 use crate::os;
 use crate::plan;
 use crate::rules;
@@ -28,7 +28,11 @@ pub(in crate::api) async fn command(
     body: Bytes,
 ) -> Answer {
     let SourceRequest { source, command } = answer::read(&body)?;
+    let is_approved = matches!(command, SourceCommand::Approve { .. });
     context.reconciler.command_source(source.clone(), command, caller.actor()).await?;
+    if is_approved {
+        context.sources.look_now(source.clone(), false).await;
+    }
     shown(&context, Some(&source)).await
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppName, Cause, Event, Fact, LeaveReason, LeftProcess, SourceAftermath, SourceName, SourceNews, Stream, Subject,
-    VerbKind, short_commit,
+    AppName, Cause, CommitWait, Event, Fact, LeaveReason, LeftProcess, SourceAftermath, SourceName, SourceNews, Stream,
+    Subject, VerbKind, short_commit,
 };
 
 use super::gate::{harmless, harmless_lines};
@@ -121,6 +121,15 @@ fn about_source(source: &SourceName, news: &SourceNews) -> String {
         SourceNews::Removed { by } => format!("follows the source {source} no longer (source remove by {})", by.name),
         SourceNews::Suspended { by } => format!("waits with the source {source} (source suspend by {})", by.name),
         SourceNews::Resumed { by } => format!("follows the source {source} again (source resume by {})", by.name),
+        SourceNews::Waiting { commit, wait: CommitWait::Approval } => {
+            format!("waits with {} of the source {source} until it is approved", short_commit(commit))
+        }
+        SourceNews::Waiting { commit, wait: CommitWait::Window { .. } } => {
+            format!("waits with {} of the source {source} until the next window opens", short_commit(commit))
+        }
+        SourceNews::Approved { by, commit } => {
+            format!("may deploy {} of the source {source} (source approve by {})", short_commit(commit), by.name)
+        }
         SourceNews::WebhookAdded { by, listen } => {
             format!("takes calls about the source {source} at {listen} (source webhook by {})", by.name)
         }

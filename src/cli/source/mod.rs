@@ -68,5 +68,11 @@ fn look(session: &mut Session, source: SourceName, is_forced: bool) -> TickEnd {
 /// An error as the end of a look: nothing is kept of it, and the next look tries again.
 fn end_of(error: &CommandError) -> TickEnd {
     let words: Vec<&str> = std::iter::once(&error.message).chain(&error.causes).map(String::as_str).collect();
-    TickEnd { words: words.join(": "), hint: error.hint.clone(), exit_code: error.exit_code, is_unreachable: true }
+    TickEnd {
+        words: words.join(": "),
+        hint: error.hint.clone(),
+        exit_code: error.exit_code,
+        is_unreachable: true,
+        again_at: None,
+    }
 }

@@ -16,6 +16,7 @@ pub(super) fn remote_of(spec: &SourceSpec) -> Result<Remote, TickEnd> {
         hint: Some("name another one: `pm source add NAME URL`".to_owned()),
         exit_code: Code::Error as u8,
         is_unreachable: true,
+        again_at: None,
     })?;
     Ok(Remote { url, wanted: TrackedRef::Branch(spec.branch.clone()), ssh_key: None, known_hosts: None })
 }
@@ -33,7 +34,7 @@ pub(super) fn unreachable(spec: &SourceSpec, error: &GitError) -> TickEnd {
     } else {
         (error.to_string(), error.next_step())
     };
-    TickEnd { words, hint: Some(hint.to_owned()), exit_code: Code::Error as u8, is_unreachable: true }
+    TickEnd { words, hint: Some(hint.to_owned()), exit_code: Code::Error as u8, is_unreachable: true, again_at: None }
 }
 
 /// The commits of these release folders.

@@ -5,15 +5,16 @@ use std::time::Duration;
 use super::remote::{commits_of, head_of, unreachable};
 use super::{PROVED, RETURNED};
 use crate::cli::fail::{Code, CommandError};
+use crate::cli::output::time::Clock;
 use crate::cli::session::Session;
 use crate::client::{Client, ClientError};
 use crate::git::{CommitId, Repository};
 use crate::model::{
-    EntryResult, Millis, RollbackOptions, SourceAftermath, SourceCommand, SourceName, SourceReport, TickEnd,
-    short_commit,
+    CommitWait, EntryResult, Millis, RollbackOptions, SourceAftermath, SourceCommand, SourceName, SourceReport,
+    SyncPolicy, TickEnd, WallTime, short_commit,
 };
 use crate::os::{self, Home};
-use crate::rules::{RestReason, SourceFacts, SourceStep, next_step};
+use crate::rules::{RestReason, SourceFacts, SourceStep, closed_until, next_step};
 use crate::wire::{ChangeMessage, RollbackRequest, Scope, SourceRequest, SourceWork, StageRequest};
 
 /// Steps of one look; more are left to the next one.
@@ -55,7 +56,12 @@ impl<'a> SourceSync<'a> {
                 };
             }
             let head = head.as_ref().map(CommitId::as_str);
-            let step = next_step(&work.source, &SourceFacts { head, entry: work.entry, is_forced: self.is_forced });
+            let closed_until = match closed(&spec.policy) {
+                Ok(closed_until) => closed_until,
+                Err(end) => return Ok(end),
+            };
+            let facts = SourceFacts { head, entry: work.entry, is_forced: self.is_forced, closed_until };
+            let step = next_step(&work.source, &facts);
             if let SourceStep::Rest(reason) = &step {
                 return Ok(self.rested(reason));
             }
@@ -91,14 +97,21 @@ impl<'a> SourceSync<'a> {
                 let reason = self.reason.take().unwrap_or_else(|| "its apps did not become healthy".to_owned());
                 self.go_back(work, &commit, to, reason).map(Some)
             }
+            SourceStep::Conclude(report @ SourceReport::NothingWaits) => {
+                self.report(report)?;
+                Ok(None)
+            }
             SourceStep::Conclude(report) => self.conclude(report).map(Some),
         }
     }
 
     fn rested(&self, reason: &RestReason) -> TickEnd {
+        if let RestReason::Waits { commit, wait } = reason {
+            return self.waits(commit, *wait);
+        }
         let force = || Some(format!("push another commit, or try again: `pm source sync {} --force`", self.source));
         let (exit_code, hint) = match reason {
-            RestReason::UpToDate { .. } | RestReason::Suspended => (Code::Ok as u8, None),
+            RestReason::UpToDate { .. } | RestReason::Suspended | RestReason::Waits { .. } => (Code::Ok as u8, None),
             RestReason::Failed { exit_code, .. } => (*exit_code, force()),
             RestReason::Stalled { .. } => {
                 let hint = format!("`pm source sync {} --force` deploys it all the same", self.source);
@@ -106,7 +119,24 @@ impl<'a> SourceSync<'a> {
             }
             RestReason::Unknown => (Code::Error as u8, None),
         };
-        TickEnd { words: reason.to_string(), hint, exit_code, is_unreachable: false }
+        TickEnd { words: reason.to_string(), hint, exit_code, ..TickEnd::default() }
+    }
+
+    /// A commit that is not deployed yet; what would deploy it.
+    fn waits(&self, commit: &str, wait: CommitWait) -> TickEnd {
+        let (source, short) = (&self.source, short_commit(commit));
+        let (words, hint, again_at) = match wait {
+            CommitWait::Approval => {
+                let hint = format!("`pm source diff {source}` shows it, `pm source approve {source}` deploys it");
+                (format!("{short} waits for approval"), hint, None)
+            }
+            CommitWait::Window { until } => {
+                let at = Clock::local().second(until);
+                let hint = format!("`pm source sync {source} --force` deploys it now");
+                (format!("{short} waits for the next window, which opens at {at}"), hint, Some(until))
+            }
+        };
+        TickEnd { words, hint: Some(hint), exit_code: Code::Refused as u8, again_at, ..TickEnd::default() }
     }
 
     pub(super) fn stage(&self, stage: String) {
@@ -229,12 +259,28 @@ impl<'a> SourceSync<'a> {
                 let commit = short_commit(&commit);
                 (format!("{commit} was superseded by another change of the project"), None, Code::Partly as u8)
             }
+            SourceReport::Waiting { commit, wait } => return Ok(self.waits(&commit, wait)),
             SourceReport::Began { commit, .. } | SourceReport::Deployed { commit, .. } => {
                 (commit, None, Code::Ok as u8)
             }
+            SourceReport::NothingWaits => (String::new(), None, Code::Ok as u8),
         };
-        Ok(TickEnd { words, hint, exit_code, is_unreachable: false })
+        Ok(TickEnd { words, hint, exit_code, ..TickEnd::default() })
     }
+}
+
+/// When the next window opens, if none is open.
+fn closed(policy: &SyncPolicy) -> Result<Option<WallTime>, TickEnd> {
+    let trouble = |words: String| TickEnd { words, exit_code: Code::Error as u8, ..TickEnd::default() };
+    let zone = match &policy.timezone {
+        Some(name) => os::zone_named(name).ok_or_else(|| {
+            let hint =
+                Some("install `tzdata`, or name another one: `pm source add NAME URL --timezone ZONE`".to_owned());
+            TickEnd { hint, ..trouble(format!("this machine has no time zone `{name}`")) }
+        })?,
+        None => os::local_zone(),
+    };
+    closed_until(policy, os::wall(), &zone).map_err(|error| trouble(error.to_string()))
 }
 
 /// A connection to the daemon that has started us; another one is not started for it.

@@ -1,5 +1,6 @@
 //! Sources: Git repositories whose newest commit the daemon runs, and what it remembers of each.
 
+mod waiting;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Actor, AppName, EntryResult, Millis, ProjectName, SourceName, WallTime};
 
+pub use waiting::{CommitWait, SyncPolicy, WINDOWS_MAX, WaitingCommit};
 pub use webhook::{SecretError, SourceWebhook, WebhookSecret, WebhookStatus};
 
 /// Failed commits that are remembered of a source: the newest.
@@ -59,6 +61,9 @@ pub struct SourceSpec {
     pub interval: Millis,
     /// How long the apps of a commit must stay healthy before it counts as good.
     pub dwell: Millis,
+    /// When commits are deployed by themselves.
+    #[serde(default, skip_serializing_if = "SyncPolicy::is_default")]
+    pub policy: SyncPolicy,
 }
 
 impl SourceSpec {
@@ -114,6 +119,12 @@ pub struct SourceRecord {
     /// A commit that is not deployed by itself, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<FailedCommit>,
+    /// The newest commit, if it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingCommit>,
+    /// The commit that a user has approved last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<String>,
 }
 
 impl SourceRecord {
@@ -184,6 +195,11 @@ pub enum SourceCommand {
     },
     /// It may not any more; the secret is forgotten.
     NoWebhook,
+    /// This commit may be deployed, if it is still the newest one.
+    Approve {
+        /// All of its hexadecimal digits.
+        commit: String,
+    },
     /// The worker of a sync has come so far.
     Report {
         /// How far.
@@ -231,6 +247,16 @@ pub enum SourceReport {
         /// In one sentence.
         reason: String,
     },
+    /// It waits.
+    Waiting {
+        /// In hexadecimal digits.
+        commit: String,
+        /// What for.
+        #[serde(flatten)]
+        wait: CommitWait,
+    },
+    /// What waited, or was stalled, is not the newest commit any more, and the newest one waits for nothing.
+    NothingWaits,
     /// Somebody has changed the project before it was known whether it is good.
     Superseded {
         /// In hexadecimal digits.
@@ -317,6 +343,21 @@ pub enum SourceNews {
         /// In one sentence.
         reason: String,
     },
+    /// A commit waits.
+    Waiting {
+        /// In hexadecimal digits.
+        commit: String,
+        /// What for.
+        #[serde(flatten)]
+        wait: CommitWait,
+    },
+    /// A commit may be deployed.
+    Approved {
+        /// The user.
+        by: Actor,
+        /// In hexadecimal digits.
+        commit: String,
+    },
 }
 
 /// How a source stands.
@@ -331,6 +372,8 @@ pub enum SourceStatus {
     Failed,
     /// The branch does not continue what is deployed.
     Stalled,
+    /// The newest commit waits for a window or for a user.
+    Waiting,
     /// A user has suspended it.
     Suspended,
     /// The repository cannot be asked.
@@ -347,6 +390,7 @@ impl SourceStatus {
             Self::Healthy => "healthy",
             Self::Failed => "failed",
             Self::Stalled => "stalled",
+            Self::Waiting => "waiting",
             Self::Suspended => "suspended",
             Self::Unreachable => "unreachable",
             Self::New => "new",
@@ -389,6 +433,9 @@ pub struct TickEnd {
     /// The repository could not be asked.
     #[serde(default)]
     pub is_unreachable: bool,
+    /// Something is to be done at this time: the next look comes no later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_at: Option<WallTime>,
 }
 
 /// What an apply says that deploys a commit of a source.

@@ -21,6 +21,7 @@ fn source(project: Option<&str>) -> GitSource {
             allowed_signers: None,
             interval: SourceSpec::INTERVAL,
             dwell: SourceSpec::DWELL,
+            policy: crate::model::SyncPolicy::default(),
         },
         is_suspended: false,
         webhook: None,

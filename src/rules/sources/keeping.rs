@@ -1,8 +1,9 @@
 //! What is kept of a source after a command or a report, and what is told of it.
 
 use crate::model::{
-    Actor, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, GitSource, Refusal, RefusalKind, SOURCES_MAX,
-    SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceWebhook, UnderWay, WallTime,
+    Actor, CommitWait, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, GitSource, Refusal, RefusalKind,
+    SOURCES_MAX, SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceWebhook,
+    UnderWay, WINDOWS_MAX, WaitingCommit, WallTime,
 };
 
 /// The exit code of what a rule refuses.
@@ -42,6 +43,10 @@ pub fn changed_source(
         }
         SourceCommand::NoWebhook => {
             (Some(GitSource { webhook: None, ..known.clone() }), Some(SourceNews::WebhookRemoved { by: by.clone() }))
+        }
+        SourceCommand::Approve { commit } => {
+            let record = approved(name, known, &commit)?;
+            (Some(GitSource { record, ..known.clone() }), Some(SourceNews::Approved { by: by.clone(), commit }))
         }
         SourceCommand::Report { report } => {
             let (record, news) = reported(desired, known, report, at)?;
@@ -89,6 +94,25 @@ fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Re
     Ok(Some((Some(GitSource { spec, is_suspended, webhook, record }), Some(news))))
 }
 
+/// The commit that a user names may be deployed once it is the newest one.
+fn approved(name: &SourceName, known: &GitSource, commit: &str) -> Result<SourceRecord, Refusal> {
+    let usage = |message: String, hint: Option<String>| refusal(RefusalKind::Usage, message, hint);
+    if !known.spec.policy.needs_approval {
+        let hint = Some("`pm source add NAME URL --confirm` makes each commit wait".to_owned());
+        return Err(usage(format!("commits of the source `{name}` need no approval"), hint));
+    }
+    let is_one = [40, 64].contains(&commit.len())
+        && commit.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if !is_one {
+        return Err(usage("a commit has 40 or 64 hexadecimal digits".to_owned(), None));
+    }
+    let mut record = known.record.clone();
+    record.approved = Some(commit.to_owned());
+    let is_it = |waiting: &WaitingCommit| waiting.commit == commit && waiting.wait == CommitWait::Approval;
+    record.waiting = record.waiting.filter(|waiting| !is_it(waiting));
+    Ok(record)
+}
+
 /// What `git` or the disk would take for something else.
 fn wrong_spec(spec: &SourceSpec) -> Option<String> {
     let (url, branch) = (&spec.url, &spec.branch);
@@ -101,6 +125,12 @@ fn wrong_spec(spec: &SourceSpec) -> Option<String> {
     }
     let is_inside =
         |path: &std::path::Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if spec.policy.windows.len() > WINDOWS_MAX {
+        return Some(format!("a source has at most {WINDOWS_MAX} windows"));
+    }
+    if let Err(error) = super::check_windows(&spec.policy) {
+        return Some(error.to_string());
+    }
     match &spec.path {
         Some(path) if !is_inside(path) => {
             Some(format!("`{}` must be relative to the root of the repository, without `..`", path.display()))
@@ -116,6 +146,9 @@ fn reported(
     at: WallTime,
 ) -> Result<(SourceRecord, Option<SourceNews>), Refusal> {
     let mut record = known.record.clone();
+    if !matches!(report, SourceReport::Waiting { .. } | SourceReport::Superseded { .. }) {
+        record.waiting = None;
+    }
     let news = match report {
         SourceReport::Began { commit, project, is_forced } => {
             let other = desired.sources.iter().find(|(_, source)| source.record.project.as_ref() == Some(&project));
@@ -152,6 +185,15 @@ fn reported(
             record.stalled = Some(FailedCommit { commit: of, reason: why, exit_code: REFUSED, at });
             record.under_way = None;
             Some(SourceNews::Stalled { commit, reason })
+        }
+        SourceReport::Waiting { commit, wait } => {
+            record.waiting = Some(WaitingCommit { commit: commit.clone(), wait, since: at });
+            record.stalled = None;
+            Some(SourceNews::Waiting { commit, wait })
+        }
+        SourceReport::NothingWaits => {
+            record.stalled = None;
+            None
         }
         SourceReport::Superseded { commit } => {
             if record.under_way.as_ref().is_some_and(|under_way| under_way.commit == commit) {

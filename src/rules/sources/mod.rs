@@ -9,8 +9,10 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod webhook;
+mod window;
 
 pub use keeping::changed_source;
 pub use status::{after_tick, source_status};
 pub use step::{RestReason, SourceFacts, SourceStep, next_step};
 pub use webhook::{WebhookCheck, pushed_branch};
+pub use window::{WindowError, check_windows, closed_until};

@@ -17,6 +17,8 @@ pub fn source_status(source: &GitSource, is_running: bool, is_unreachable: bool)
         SourceStatus::Suspended
     } else if record.stalled.is_some() {
         SourceStatus::Stalled
+    } else if record.waiting.is_some() {
+        SourceStatus::Waiting
     } else if last.is_some_and(|commit| record.failure_of(commit).is_some()) {
         SourceStatus::Failed
     } else if is_unreachable {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::model::{CommitEntry, EntryResult, GitSource, SourceAftermath, SourceReport, UnderWay, short_commit};
+use crate::model::{
+    CommitEntry, CommitWait, EntryResult, GitSource, SourceAftermath, SourceRecord, SourceReport, UnderWay, WallTime,
+    short_commit,
+};
 
 /// What is seen of a source beside what is kept of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -13,6 +16,8 @@ pub struct SourceFacts<'a> {
     pub entry: Option<CommitEntry>,
     /// A user wants the newest commit whatever is known of it.
     pub is_forced: bool,
+    /// When the next window opens; `None`: commits may be deployed now.
+    pub closed_until: Option<WallTime>,
 }
 
 /// One step of a sync.
@@ -77,6 +82,13 @@ pub enum RestReason {
         /// In one sentence.
         reason: String,
     },
+    /// The newest commit waits.
+    Waits {
+        /// In hexadecimal digits.
+        commit: String,
+        /// What for.
+        wait: CommitWait,
+    },
     /// A user has suspended it.
     Suspended,
     /// The branch could not be asked.
@@ -91,6 +103,12 @@ impl fmt::Display for RestReason {
                 write!(f, "{} failed and is not tried again: {reason}", short_commit(commit))
             }
             Self::Stalled { commit, reason } => write!(f, "{} is not deployed: {reason}", short_commit(commit)),
+            Self::Waits { commit, wait: CommitWait::Approval } => {
+                write!(f, "{} waits for approval", short_commit(commit))
+            }
+            Self::Waits { commit, wait: CommitWait::Window { .. } } => {
+                write!(f, "{} waits for the next window", short_commit(commit))
+            }
             Self::Suspended => f.write_str("suspended"),
             Self::Unknown => f.write_str("the repository could not be asked"),
         }
@@ -137,15 +155,45 @@ fn begin(source: &GitSource, facts: &SourceFacts<'_>) -> SourceStep {
     if facts.is_forced || was_begun {
         return SourceStep::Deploy { commit };
     }
+    let step = rest(record, head).map_or_else(|| wait(source, facts, head), SourceStep::Rest);
+    match step {
+        // What it waits for is kept; so is that nothing waits any more.
+        SourceStep::Rest(RestReason::Waits { commit, wait }) if !is_known(record, &commit, wait) => {
+            SourceStep::Conclude(SourceReport::Waiting { commit, wait })
+        }
+        SourceStep::Rest(RestReason::Waits { .. }) | SourceStep::Deploy { .. } => step,
+        SourceStep::Rest(RestReason::Stalled { .. }) if record.waiting.is_none() => step,
+        step if record.waiting.is_none() && record.stalled.is_none() => step,
+        _ => SourceStep::Conclude(SourceReport::NothingWaits),
+    }
+}
+
+fn is_known(record: &SourceRecord, commit: &str, wait: CommitWait) -> bool {
+    record.waiting.as_ref().is_some_and(|waiting| waiting.commit == commit && waiting.wait == wait)
+}
+
+/// Why the newest commit is not deployed, whatever the time.
+fn rest(record: &SourceRecord, head: &str) -> Option<RestReason> {
+    let commit = head.to_owned();
     if let Some(stalled) = record.stalled.as_ref().filter(|stalled| stalled.commit == head) {
-        return SourceStep::Rest(RestReason::Stalled { commit, reason: stalled.reason.clone() });
+        return Some(RestReason::Stalled { commit, reason: stalled.reason.clone() });
     }
     if let Some(failed) = record.failure_of(head) {
         let (reason, exit_code) = (failed.reason.clone(), failed.exit_code);
-        return SourceStep::Rest(RestReason::Failed { commit, reason, exit_code });
+        return Some(RestReason::Failed { commit, reason, exit_code });
     }
-    if record.attempted.as_deref() == Some(head) {
-        return SourceStep::Rest(RestReason::UpToDate { commit });
+    (record.attempted.as_deref() == Some(head)).then_some(RestReason::UpToDate { commit })
+}
+
+/// A commit that runs already waits for nothing: a user has changed how the source is followed.
+fn wait(source: &GitSource, facts: &SourceFacts<'_>, head: &str) -> SourceStep {
+    let (record, commit) = (&source.record, head.to_owned());
+    let runs = record.applied.as_ref().is_some_and(|applied| applied.commit == head);
+    let is_approved = !source.spec.policy.needs_approval || record.approved.as_deref() == Some(head);
+    match facts.closed_until {
+        _ if runs => SourceStep::Deploy { commit },
+        _ if !is_approved => SourceStep::Rest(RestReason::Waits { commit, wait: CommitWait::Approval }),
+        Some(until) => SourceStep::Rest(RestReason::Waits { commit, wait: CommitWait::Window { until } }),
+        None => SourceStep::Deploy { commit },
     }
-    SourceStep::Deploy { commit }
 }

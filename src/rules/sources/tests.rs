@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{
-    Actor, CommitEntry, Desired, EntryResult, Millis, SourceAftermath, SourceCommand, SourceName, SourceNews,
-    SourceRecord, SourceReport, SourceSpec, WallTime,
+    Actor, CommitEntry, CommitWait, Desired, EntryResult, Millis, SourceAftermath, SourceCommand, SourceName,
+    SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus, WallTime,
 };
 
 fn spec(url: &str) -> SourceSpec {
@@ -17,6 +17,7 @@ fn spec(url: &str) -> SourceSpec {
         allowed_signers: None,
         interval: SourceSpec::INTERVAL,
         dwell: SourceSpec::DWELL,
+        policy: crate::model::SyncPolicy::default(),
     }
 }
 
@@ -66,11 +67,14 @@ fn stalled(commit: &str) -> SourceReport {
 }
 
 fn step(desired: &Desired, head: Option<&str>, entry: Option<CommitEntry>) -> SourceStep {
-    next_step(&desired.sources[&name("shop")], &SourceFacts { head, entry, is_forced: false })
+    next_step(&desired.sources[&name("shop")], &SourceFacts { head, entry, is_forced: false, closed_until: None })
 }
 
 fn forced(desired: &Desired, head: &str) -> SourceStep {
-    next_step(&desired.sources[&name("shop")], &SourceFacts { head: Some(head), entry: None, is_forced: true })
+    next_step(
+        &desired.sources[&name("shop")],
+        &SourceFacts { head: Some(head), entry: None, is_forced: true, closed_until: None },
+    )
 }
 
 fn entry(generation: u64, result: EntryResult) -> CommitEntry {
@@ -107,6 +111,99 @@ fn every_tick_has_a_reason() {
     assert_eq!(rest_words(&step(&desired, Some("dddddddddd"), None)), "suspended");
     give(&mut desired, "shop", SourceCommand::Resume);
     assert_eq!(step(&desired, Some("dddddddddd"), None), deploy("dddddddddd"));
+}
+
+fn closed(desired: &Desired, head: &str, until: Option<u64>) -> SourceStep {
+    let closed_until = until.map(WallTime);
+    let facts = SourceFacts { head: Some(head), entry: None, is_forced: false, closed_until };
+    next_step(&desired.sources[&name("shop")], &facts)
+}
+
+fn waiting(commit: &str, wait: CommitWait) -> SourceReport {
+    SourceReport::Waiting { commit: commit.to_owned(), wait }
+}
+
+fn waits(commit: &str, wait: CommitWait) -> SourceStep {
+    SourceStep::Rest(RestReason::Waits { commit: commit.to_owned(), wait })
+}
+
+#[test]
+fn a_commit_waits_for_the_next_window_and_is_told_once() {
+    let mut desired = followed();
+    let window = CommitWait::Window { until: WallTime(9) };
+    assert_eq!(closed(&desired, "aa", Some(9)), SourceStep::Conclude(waiting("aa", window)));
+    assert_eq!(
+        report(&mut desired, waiting("aa", window)),
+        Some(SourceNews::Waiting { commit: "aa".into(), wait: window })
+    );
+    assert_eq!(closed(&desired, "aa", Some(9)), waits("aa", window));
+    assert_eq!(source_status(&desired.sources[&name("shop")], false, false), SourceStatus::Waiting);
+    // A newer one takes its place; a user need not wait; the window opens.
+    assert_eq!(closed(&desired, "bb", Some(9)), SourceStep::Conclude(waiting("bb", window)));
+    assert_eq!(forced(&desired, "aa"), deploy("aa"));
+    assert_eq!(closed(&desired, "aa", None), deploy("aa"));
+    report(&mut desired, began("aa"));
+    report(&mut desired, deployed("aa", 1));
+    assert_eq!(desired.sources[&name("shop")].record.waiting, None);
+    // What runs waits for nothing, also when a user follows it in another way; what has begun is finished.
+    assert!(matches!(closed(&desired, "aa", Some(9)), SourceStep::Rest(RestReason::UpToDate { .. })));
+    let other = SourceSpec { dwell: Millis(1), ..spec("/srv/shop.git") };
+    give(&mut desired, "shop", SourceCommand::Add { spec: Box::new(other) });
+    assert_eq!(closed(&desired, "aa", Some(9)), deploy("aa"));
+    report(&mut desired, began("bb"));
+    assert_eq!(closed(&desired, "bb", Some(9)), deploy("bb"));
+    // A branch that is set back leaves nothing that waits.
+    report(&mut desired, deployed("bb", 2));
+    report(&mut desired, waiting("cc", window));
+    assert_eq!(closed(&desired, "bb", Some(9)), SourceStep::Conclude(SourceReport::NothingWaits));
+    assert_eq!(report(&mut desired, SourceReport::NothingWaits), None);
+    assert!(matches!(closed(&desired, "bb", Some(9)), SourceStep::Rest(RestReason::UpToDate { .. })));
+}
+
+#[test]
+fn a_branch_that_continues_what_runs_again_is_not_stalled_any_more() {
+    let mut desired = followed();
+    report(&mut desired, began("aa"));
+    report(&mut desired, deployed("aa", 1));
+    report(&mut desired, stalled("bb"));
+    assert!(matches!(step(&desired, Some("bb"), None), SourceStep::Rest(RestReason::Stalled { .. })));
+    assert_eq!(step(&desired, Some("aa"), None), SourceStep::Conclude(SourceReport::NothingWaits));
+    report(&mut desired, SourceReport::NothingWaits);
+    assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::UpToDate { .. })));
+    assert_eq!(source_status(&desired.sources[&name("shop")], false, false), SourceStatus::Healthy);
+}
+
+#[test]
+fn only_the_commit_that_was_approved_is_deployed() {
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    let mut desired = followed();
+    let approve = |desired: &Desired, commit: &str| {
+        let command = SourceCommand::Approve { commit: commit.to_owned() };
+        changed_source(desired, &name("shop"), command, (&by(), WallTime(7)))
+    };
+    let refused = approve(&desired, &a).unwrap_err();
+    assert!(refused.message.contains("need no approval"), "{refused:?}");
+    let mut careful = spec("/srv/shop.git");
+    careful.policy.needs_approval = true;
+    give(&mut desired, "shop", SourceCommand::Add { spec: Box::new(careful) });
+    assert_eq!(step(&desired, Some(&a), None), SourceStep::Conclude(waiting(&a, CommitWait::Approval)));
+    report(&mut desired, waiting(&a, CommitWait::Approval));
+    assert_eq!(step(&desired, Some(&a), None), waits(&a, CommitWait::Approval));
+    for wrong in ["", "aaaaaaa", &"g".repeat(40), &"A".repeat(40), &"a".repeat(41)] {
+        assert!(approve(&desired, wrong).is_err(), "{wrong}");
+    }
+    let news = give(&mut desired, "shop", SourceCommand::Approve { commit: a.clone() });
+    assert_eq!(news, Some(SourceNews::Approved { by: by(), commit: a.clone() }));
+    assert_eq!(step(&desired, Some(&a), None), deploy(&a));
+    // A newer one waits, and an approved one waits for the window.
+    assert_eq!(step(&desired, Some(&b), None), SourceStep::Conclude(waiting(&b, CommitWait::Approval)));
+    let window = CommitWait::Window { until: WallTime(9) };
+    assert_eq!(closed(&desired, &a, Some(9)), SourceStep::Conclude(waiting(&a, window)));
+    assert_eq!(closed(&desired, &b, Some(9)), SourceStep::Conclude(waiting(&b, CommitWait::Approval)));
+    // One that failed is not tried again because it was approved once.
+    report(&mut desired, began(&a));
+    report(&mut desired, failed(&a));
+    assert!(matches!(step(&desired, Some(&a), None), SourceStep::Rest(RestReason::Failed { .. })));
 }
 
 #[test]

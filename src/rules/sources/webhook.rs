@@ -124,15 +124,12 @@ fn decoded(field: &[u8]) -> Vec<u8> {
     let (mut bytes, mut at) = (Vec::with_capacity(field.len()), 0);
     while let Some(byte) = field.get(at) {
         let escape = digit(field.get(at + 1)).zip(digit(field.get(at + 2))).filter(|_| *byte == b'%');
-        match escape.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) {
-            Some(escaped) => {
-                bytes.push(escaped);
-                at += 3;
-            }
-            None => {
-                bytes.push(if *byte == b'+' { b' ' } else { *byte });
-                at += 1;
-            }
+        if let Some(escaped) = escape.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) {
+            bytes.push(escaped);
+            at += 3;
+        } else {
+            bytes.push(if *byte == b'+' { b' ' } else { *byte });
+            at += 1;
         }
     }
     bytes

@@ -16,7 +16,7 @@ use crate::rules;
 
 /// Looks at a time.
 const WORKERS_MAX: usize = 4;
-/// Between the beginnings of two looks that calls of a webhook ask for.
+/// Between two looks that calls of a webhook, or a window that opens, ask for.
 const CALLED_PAUSE: Millis = Millis::seconds(1);
 
 /// A source as it is followed.
@@ -163,7 +163,10 @@ impl Schedule {
         let Some(followed) = self.followed.get_mut(source) else { return };
         followed.worker = None;
         followed.failures = if end.is_unreachable { followed.failures.saturating_add(1) } else { 0 };
-        let wait = rules::after_tick(followed.spec.interval, followed.failures);
+        let mut wait = rules::after_tick(followed.spec.interval, followed.failures);
+        if let Some(at) = end.again_at {
+            wait = wait.min(Millis(at.0.saturating_sub(os::wall().0)).max(CALLED_PAUSE));
+        }
         let due = *followed.due.get_or_insert(now.after(wait));
         let next = WallTime(os::wall().0.saturating_add(due.since(now).0));
         self.note(source, |tick| {

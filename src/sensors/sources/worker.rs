@@ -22,7 +22,7 @@ pub(super) async fn look(home: Home, threads: Worker, source: &SourceName, is_fo
     let work = move || drop(reply.send(start_worker(&root, &name, is_forced)));
     // A queue that is full drops the work: then there is no answer.
     let _ = threads.submit(Box::new(work));
-    let trouble = |words: String| TickEnd { words, hint: None, exit_code: 1, is_unreachable: true };
+    let trouble = |words: String| TickEnd { words, exit_code: 1, is_unreachable: true, ..TickEnd::default() };
     let mut helper = match answer.await {
         Ok(Ok(helper)) => helper,
         Ok(Err(why)) => return trouble(format!("its worker cannot be started: {why}")),

@@ -1,5 +1,6 @@
 //! `pm source`: Git repositories that the daemon follows.
 
+mod approve;
 mod difference;
 mod shown;
 mod watch;
@@ -15,7 +16,7 @@ use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
 use crate::client::Client;
 use crate::git::RemoteUrl;
-use crate::model::{Millis, SourceCommand, SourceName, SourceSpec, shown_url};
+use crate::model::{Millis, SourceCommand, SourceName, SourceSpec, SyncPolicy, shown_url};
 use crate::os;
 use crate::wire::{Edit, Scope, Selection, SourceRequest, SourceRow, SourcesAnswer};
 
@@ -42,6 +43,8 @@ enum Action {
     Wait(watch::CommitArgs),
     /// Show what the newest commit would change; nothing is touched
     Diff(difference::DiffArgs),
+    /// Let a commit be deployed that waits for it
+    Approve(approve::ApproveArgs),
     /// Take calls of its server, which says that something was pushed
     Webhook(webhook::WebhookArgs),
     /// Fetch nothing new; what runs is left alone
@@ -87,6 +90,15 @@ struct Add {
     /// How long the apps of a commit must stay healthy before it counts as good
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     dwell: Millis,
+    /// Deploy only in this time: `Mon-Fri 09:00-17:00`, `22:00-04:00`; may be repeated
+    #[arg(long = "window", value_name = "TIMES")]
+    windows: Vec<String>,
+    /// The time zone of the windows; default: that of the machine
+    #[arg(long, value_name = "ZONE", value_parser = zone, requires = "windows")]
+    timezone: Option<String>,
+    /// Each commit waits for `pm source approve`
+    #[arg(long)]
+    confirm: bool,
     #[command(flatten)]
     json: JsonArgs,
 }
@@ -106,6 +118,10 @@ struct Remove {
     wait: WaitArgs,
 }
 
+fn zone(text: &str) -> Result<String, String> {
+    os::zone_named(text).map(|_| text.to_owned()).ok_or_else(|| "this machine has no such time zone".to_owned())
+}
+
 fn duration(text: &str) -> Result<Millis, String> {
     Millis::parse(text).map_err(|error| format!("{error}: write `30s`, `500ms`, `2m`"))
 }
@@ -120,6 +136,7 @@ impl CliCommand for SourceCommandLine {
   pm source sync shop --force      try a failed or rewritten commit
   pm source wait shop --commit 1a2b3c4 --timeout 5m
   pm source diff shop              what the newest commit would change
+  pm source approve shop           the commit that waits
   pm source webhook shop --listen 127.0.0.1:9099
   pm source suspend shop
 
@@ -135,6 +152,7 @@ only if its declaration or its files differ (the key `inputs`).";
             Action::Sync(sync) => watch::sync(session, &sync),
             Action::Wait(commit) => watch::wait(session, &commit),
             Action::Diff(diff) => difference::diff(session, &diff),
+            Action::Approve(approval) => approve::approve(session, &approval),
             Action::Webhook(webhook) => webhook::webhook(session, &webhook),
             Action::Suspend(named) => {
                 command(session, named, SourceCommand::Suspend, "is suspended; what runs is left alone")
@@ -147,13 +165,14 @@ only if its declaration or its files differ (the key `inputs`).";
 
 fn follow(session: &mut Session, add: Add) -> Ending {
     session.screen.is_json = add.json.json;
+    let allowed_signers = add.allowed_signers.as_deref().map(signers).transpose()?;
+    let policy = SyncPolicy { windows: add.windows, timezone: add.timezone, needs_approval: add.confirm };
     let Add { name, url, branch, path, profile, interval, dwell, .. } = add;
     let url = absolute(&url)?;
     RemoteUrl::parse(&url).map_err(|error| {
         CommandError::new(Code::Usage, format!("`{}` is not the URL of a repository: {error}", shown_url(&url)))
     })?;
-    let allowed_signers = add.allowed_signers.as_deref().map(signers).transpose()?;
-    let spec = SourceSpec { url, branch, path, profile, allowed_signers, interval, dwell };
+    let spec = SourceSpec { url, branch, path, profile, allowed_signers, interval, dwell, policy };
     let command = SourceCommand::Add { spec: Box::new(spec) };
     let answer = Session::client()?.command_source(&SourceRequest { source: name.clone(), command })?;
     if session.screen.is_json {

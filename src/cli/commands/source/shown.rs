@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::cli::output::plan::ago;
+use crate::cli::output::time::Clock;
 use crate::cli::output::{Paint, TextTable, Tone, harmless, wrap_hanging};
-use crate::model::{AppName, DeployedCommit, SourceStatus, WallTime, short_commit};
+use crate::model::{AppName, CommitWait, DeployedCommit, SourceStatus, WaitingCommit, WallTime, short_commit};
 use crate::wire::{SourceRow, SourcesAnswer, WebhookRow};
 
 /// Columns that cells keep in a narrow terminal, where they need as many.
@@ -50,6 +51,12 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
     line("signers", &signers.unwrap_or_default());
     line("interval", &row.spec.interval.to_string());
     line("dwell", &row.spec.dwell.to_string());
+    let policy = &row.spec.policy;
+    let zone = policy.timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
+    for window in &policy.windows {
+        line("window", &format!("{window}{zone}"));
+    }
+    line("confirm", if policy.needs_approval { "each commit waits for approval" } else { "" });
     if let Some(webhook) = &row.webhook {
         line("webhook", &webhook_words(webhook, now));
     }
@@ -57,6 +64,9 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
     line("runs", &commit(&record.applied));
     if record.healthy != record.applied {
         line("healthy", &commit(&record.healthy));
+    }
+    if let Some(waiting) = &record.waiting {
+        line("waiting", &waiting_words(waiting, row, now));
     }
     line("under way", record.under_way.as_ref().map_or("", |under_way| under_way.commit.as_str()));
     if let Some(stalled) = &record.stalled {
@@ -72,6 +82,15 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
         line("", hint);
     }
     text
+}
+
+/// The commit that waits, and what for.
+fn waiting_words(waiting: &WaitingCommit, row: &SourceRow, now: WallTime) -> String {
+    let wait = match waiting.wait {
+        CommitWait::Approval => format!("for `pm source approve {}`", row.source),
+        CommitWait::Window { until } => format!("until {}", Clock::local().second(until)),
+    };
+    format!("{}, {}: {wait}", short_commit(&waiting.commit), ago(waiting.since, now))
 }
 
 /// Where calls are taken, and which came.
@@ -105,7 +124,7 @@ fn tone(status: SourceStatus) -> Tone {
     match status {
         SourceStatus::Healthy => Tone::Good,
         SourceStatus::Failed | SourceStatus::Stalled => Tone::Bad,
-        SourceStatus::Syncing | SourceStatus::Unreachable => Tone::Warn,
+        SourceStatus::Syncing | SourceStatus::Waiting | SourceStatus::Unreachable => Tone::Warn,
         SourceStatus::Suspended | SourceStatus::New => Tone::Plain,
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct CommitArgs {
     json: JsonArgs,
 }
 
-fn commit(text: &str) -> Result<String, String> {
+pub(super) fn commit(text: &str) -> Result<String, String> {
     let is_one = (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_one { Ok(text.to_ascii_lowercase()) } else { Err("write 7 to 64 hexadecimal digits".to_owned()) }
 }
