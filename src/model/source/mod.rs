@@ -187,7 +187,7 @@ pub enum SourceCommand {
     Resume,
     /// Its server may say from now on that something was pushed.
     Webhook {
-        /// Where.
+        /// The address that calls come to; port 0: the kernel chooses one.
         listen: SocketAddr,
         /// `None`: the one that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,7 +311,7 @@ pub enum SourceNews {
     WebhookAdded {
         /// The user.
         by: Actor,
-        /// Where.
+        /// The address that calls come to.
         listen: SocketAddr,
     },
     /// It may not any more.
