@@ -144,7 +144,7 @@ impl Repository {
         is_superseded: &dyn Fn() -> bool,
     ) -> Result<(), GitError> {
         let disk = |error: io::Error| GitError::disk(CHECK_OUT, folder, &error);
-        os::make_folder(folder).map_err(disk)?;
+        os::create_private_folder(folder).map_err(disk)?;
         if entries.is_empty() {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl Repository {
     }
 
     /// Makes a release read-only (files 0444 or 0555, folders 0555; ours again if it was handed over) and remembers that it
-    /// is complete. Sealing twice is fine.
+    /// is complete. Where others may pass the folder of the source, only we may enter it (0500). Sealing twice is fine.
     ///
     /// # Errors
     /// There is no such release.
@@ -187,7 +187,9 @@ impl Repository {
         if self.is_sealed(commit) {
             return Ok(());
         }
-        os::seal_tree(&path).map_err(disk)?;
+        // Where others get as far as this, it is for nobody else until somebody is let in.
+        let root_mode = if os::lets_pass(self.folder()) { 0o500 } else { 0o555 };
+        os::seal_tree(&path, root_mode).map_err(disk)?;
         killpoint("git_read_only");
         os::sync_tree(&path).map_err(disk)?;
         os::write_atomically(&self.beside(commit, "sealed"), b"", 0o600).map_err(disk)?;

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RawMode, Stat, Uid, chownat, fstat, openat, syncfs};
@@ -13,15 +13,16 @@ use super::this_process::user_id;
 /// Deepest tree that is worked on: every level needs a descriptor.
 const DEPTH_MAX: usize = 200;
 
-/// Makes a tree read-only for everybody: files 0444, or 0555 if anybody could execute them, folders 0555. Files of the
-/// owner of its first folder become ours; what belongs to somebody else is left as it is.
+/// Makes a tree read-only: files 0444, or 0555 if anybody could execute them, folders 0555, its first folder `root_mode`. Files
+/// of the owner of its first folder become ours; what belongs to somebody else is left as it is.
 ///
 /// # Errors
 /// As `chmod(2)`; it is deeper than 200 folders.
-pub fn seal_tree(root: &Path) -> io::Result<()> {
+pub fn seal_tree(root: &Path, root_mode: u32) -> io::Result<()> {
     let us = user_id();
     let mut owner = None;
     walk(root, &mut |entry, found| {
+        let folder_mode = if owner.is_none() { root_mode } else { 0o555 };
         let owner = *owner.get_or_insert(found.st_uid);
         if found.st_uid != owner && found.st_uid != us {
             return Ok(());
@@ -30,12 +31,42 @@ pub fn seal_tree(root: &Path) -> io::Result<()> {
             give(entry, us, rustix::process::getegid().as_raw())?;
         }
         match FileType::from_raw_mode(found.st_mode) {
-            FileType::Directory => set_mode(entry, 0o555),
+            FileType::Directory => set_mode(entry, folder_mode),
             FileType::RegularFile if found.st_mode & 0o111 != 0 => set_mode(entry, 0o555),
             FileType::RegularFile => set_mode(entry, 0o444),
             _ => Ok(()),
         }
     })
+}
+
+/// Lets everybody through a folder of ours to what they may enter in it.
+///
+/// # Errors
+/// As `chmod(2)`.
+pub fn let_pass(folder: &Path) -> io::Result<()> {
+    let mode = fs::metadata(folder)?.permissions().mode() & 0o755;
+    fs::set_permissions(folder, Permissions::from_mode(mode | 0o011))
+}
+
+/// Whether others may go through a folder.
+pub fn lets_pass(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+}
+
+/// From now on only we, and the members of a group, may enter a read-only folder of ours.
+///
+/// # Errors
+/// As `chown(2)` and `chmod(2)`: we are not root.
+pub fn keep_for(folder: &Path, group: Option<u32>) -> io::Result<()> {
+    let found = fs::metadata(folder)?;
+    let mode = if group.is_some() { 0o550 } else { 0o500 };
+    if group.is_none_or(|group| found.gid() == group) && found.permissions().mode() & 0o777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o500))?;
+    let Some(group) = group else { return Ok(()) };
+    std::os::unix::fs::chown(folder, None, Some(group))?;
+    fs::set_permissions(folder, Permissions::from_mode(mode))
 }
 
 /// Gives everything of ours in a tree to another user and group.
@@ -158,7 +189,7 @@ fn give(entry: BorrowedFd<'_>, uid: u32, gid: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::fs::chown;
 
     fn mode_of(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -176,8 +207,8 @@ mod tests {
             fs::set_permissions(tree.join(name), Permissions::from_mode(mode)).unwrap();
         }
         make_link(&outside, &tree.join("a/link")).unwrap();
-        seal_tree(&tree).unwrap();
-        seal_tree(&tree).unwrap();
+        seal_tree(&tree, 0o555).unwrap();
+        seal_tree(&tree, 0o555).unwrap();
         for (name, mode) in
             [("", 0o555), ("a", 0o555), ("a/b", 0o555), ("plain", 0o444), ("a/run", 0o555), ("a/b/strange", 0o555)]
         {
@@ -207,7 +238,7 @@ mod tests {
         let owner = |name: &str| fs::symlink_metadata(tree.join(name)).unwrap().uid();
         assert_eq!(["", "a", "a/file", "link", "foreign"].map(owner), [1234, 1234, 1234, 1234, 4321]);
         assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), 0);
-        seal_tree(&tree).unwrap();
+        seal_tree(&tree, 0o555).unwrap();
         assert_eq!(["", "a", "a/file", "link", "foreign"].map(owner), [0, 0, 0, 0, 4321]);
         assert_eq!(mode_of(&tree.join("foreign")), 0o600);
     }

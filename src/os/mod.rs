@@ -45,7 +45,10 @@ pub use code::release_startup_pages;
 #[cfg(target_os = "linux")]
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
-pub use file_tree::{give_tree, make_folder, make_link, remove_tree, rename, rename_durably, seal_tree, sync_tree};
+pub use file_tree::{
+    give_tree, keep_for, let_pass, lets_pass, make_folder, make_link, remove_tree, rename, rename_durably, seal_tree,
+    sync_tree,
+};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
     is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces, remove_if_there,

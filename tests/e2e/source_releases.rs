@@ -101,6 +101,8 @@ fn an_app_whose_user_cannot_enter_the_home_is_told_before_anything_is_stopped() 
     add(&sandbox, &origin, &[]).ok();
     sandbox.pm(&["source", "sync", "shop"]).ok();
     let pid = sandbox.pid("api/0");
+    // The home itself could be opened; what is above it belongs to somebody else.
+    fs::set_permissions(sandbox.home().parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();
     let text = "project = \"shop\"\n[[apps]]\nname = \"api\"\ncwd = \"apps/api\"\ncommand = \"sh run.sh\"\nuser = \"nobody\"\n";
     origin.file("ecosystem.toml", text);
     origin.commit("as nobody");

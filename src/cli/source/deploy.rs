@@ -1,9 +1,9 @@
 //! One commit on its way to being applied: fetched, checked, laid out, read, planned, applied.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::entry::{ShutOut, let_in};
 use super::inputs::{AppInputs, InputDigests, all_paths, same_inputs};
 use super::remote::{head_of, remote_of, unreachable};
 use super::sync::{SourceSync, client};
@@ -15,7 +15,7 @@ use crate::client::ClientError;
 use crate::ecosystem::{Diagnostic, DiagnosticSeverity};
 use crate::git::{CommitId, GitError, GitTrouble, ReleaseOptions, ReleaseState, Remote, Repository, Signed, Signers};
 use crate::model::{
-    App, ApplyGuard, ApplyOptions, Confirm, Millis, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply,
+    ApplyGuard, ApplyOptions, Confirm, Millis, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply,
     SourceReport, SourceSpec, TickEnd, short_commit,
 };
 use crate::os;
@@ -93,7 +93,8 @@ impl SourceSync<'_> {
             Ok(release) => release,
             Err(error) => return self.stopped(spec, commit, &error),
         };
-        let proposed = match self.read(&release, commit, spec, record.project.as_ref())? {
+        let read = self.read(&release, commit, spec, record.project.as_ref())?;
+        let proposed = match read.and_then(|proposed| self.let_in(&release, proposed)) {
             Ok(proposed) => proposed,
             Err(broken) => return self.refuse(commit, broken).map(Some),
         };
@@ -213,11 +214,6 @@ impl SourceSync<'_> {
         if proposed.apps.is_empty() {
             return Ok(Err(Unfit::file("the file declares no app; nothing is deleted")));
         }
-        if let Some((app, user)) = shut_out(&proposed.apps) {
-            let reason = format!("`{}` runs as `{user}`, who cannot enter the home in which releases lie", app.name);
-            let hint = Some("run a daemon as that user and add the source there, or leave `user` out of the file");
-            return Ok(Err(Unfit { reason, code: Code::Refused, hint }));
-        }
         proposed.provenance = file::provenance(&proposed.origin, &reading.files);
         proposed.provenance.commit = Some(commit.to_string());
         if !proposed.origin.is_named {
@@ -232,6 +228,19 @@ impl SourceSync<'_> {
             return Ok(Err(Unfit { reason, code: Code::Refused, hint: None }));
         }
         Ok(Ok(proposed))
+    }
+
+    /// Lets the users of its apps into a release.
+    fn let_in(&self, release: &Path, proposed: Proposed) -> Result<Proposed, Unfit> {
+        let folder = self.home.source(self.source.as_str());
+        match let_in(&self.home, &folder, release, &proposed.apps) {
+            Ok(()) => Ok(proposed),
+            Err(ShutOut { app, user, why }) => {
+                let reason = format!("`{app}` runs as `{user}`, {why}");
+                let hint = Some("put the home where that user can enter, or leave `user` out of the file");
+                Err(Unfit { reason, code: Code::Refused, hint })
+            }
+        }
     }
 
     fn name_project(&self, proposed: &mut Proposed) -> Result<(), CommandError> {
@@ -285,18 +294,6 @@ pub(super) fn fetch(
         repository.verify(commit, &Signed::Commit, &Signers::Ssh(file.clone()))?;
     }
     Ok(())
-}
-
-/// The first app whose user cannot enter its folder, and that user: releases lie in the home, which is the daemon's own.
-fn shut_out(apps: &[App]) -> Option<(&App, &str)> {
-    apps.iter().find_map(|app| {
-        let user = app.run.user.as_deref()?;
-        let account = os::account(Some(user), app.run.group.as_deref()).ok()??;
-        let identity = account.identity?;
-        let entered = os::with_rights_of(Some(&identity), || os::canonicalize(&app.run.cwd));
-        let is_shut_out = entered.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-        is_shut_out.then_some((app, user))
-    })
 }
 
 /// The read-only folder of a commit. One that a killed worker has left half done is made again.

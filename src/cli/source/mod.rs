@@ -4,6 +4,7 @@
 //! outlive it is kept by the daemon; what it prints last is what the look came to.
 
 mod deploy;
+mod entry;
 mod inputs;
 mod preview;
 mod proof;
