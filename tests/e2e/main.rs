@@ -33,6 +33,7 @@ mod scale;
 mod self_heal;
 mod source_diff;
 mod source_releases;
+mod source_under_load;
 mod source_users;
 mod source_waiting;
 mod source_webhooks;
