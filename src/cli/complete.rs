@@ -26,7 +26,7 @@ const OF_APPS: &[&str] = &[
 /// Commands in front of another one.
 const WITH_ACTION: &[&str] = &["cron", "rollout"];
 /// Actions of `pm source` on one that is there.
-const OF_SOURCES: &[&str] = &["remove", "resume", "status", "suspend", "sync", "wait"];
+const OF_SOURCES: &[&str] = &["approve", "diff", "remove", "resume", "status", "suspend", "sync", "wait", "webhook"];
 /// Options that take an entry of the history.
 const OF_ENTRIES: &[&str] = &["--to", "--diff"];
 
