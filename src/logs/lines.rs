@@ -29,7 +29,7 @@ impl Splitter {
     ) {
         let mut from = 0;
         if self.is_skipping {
-            let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+            let Some(end) = memchr::memchr(b'\n', bytes) else { return };
             self.is_skipping = false;
             from = end + 1;
         }
@@ -39,7 +39,7 @@ impl Splitter {
             }
             let rest = &bytes[from..];
             let room = LINE_BYTES_MAX - self.unfinished.len();
-            let end = rest.iter().take(room + 1).position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', &rest[..rest.len().min(room + 1)]);
             let taken = end.unwrap_or(room.min(rest.len()));
             self.unfinished.extend_from_slice(&rest[..taken]);
             from += taken + usize::from(end.is_some());

@@ -124,15 +124,14 @@ impl Scan {
 
     /// Cuts out only the lines with the pattern, where whole lines are concerned.
     fn block_with(&mut self, pattern: &Regex, filter: &LineFilter, block: &[u8], at: u64, index: &Index) {
-        let newline = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+        let newline = |bytes: &[u8]| memchr::memchr(b'\n', bytes).map(|end| end + 1);
         // The end of the line before, and the beginning of the one behind.
         let first = if self.splitter.is_in_line() { newline(block).unwrap_or(block.len()) } else { 0 };
-        let last = block.iter().rposition(|byte| *byte == b'\n').map_or(first, |end| (end + 1).max(first));
+        let last = memchr::memrchr(b'\n', block).map_or(first, |end| (end + 1).max(first));
         self.lines_of(filter, &block[..first], at, index);
         let mut from = first;
         while let Some(found) = pattern.find_at(&block[..last], from).filter(|found| found.start() < last) {
-            let start =
-                block[from..found.start()].iter().rposition(|byte| *byte == b'\n').map_or(from, |end| from + end + 1);
+            let start = memchr::memrchr(b'\n', &block[from..found.start()]).map_or(from, |end| from + end + 1);
             let end = start + newline(&block[start..last]).unwrap_or(last - start);
             // A pattern that matches a line feed has found two lines; each counts by itself.
             if pattern.is_match(&block[start..end - 1]) || end - start > LINE_BYTES_MAX {
