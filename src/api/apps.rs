@@ -1,6 +1,7 @@
 //! The live state next to the desired one: list, details, projects.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use axum::extract::{RawQuery, State};
 
@@ -153,5 +154,9 @@ pub(super) fn writing<'a>(
 /// Where the output of one copy goes.
 pub(super) fn files(folder: &Path, instance: &InstanceId, policy: &LogPolicy, run: &Run) -> LogFiles {
     let path = |stream| (!policy.disable_logs).then(|| log_path(folder, instance, stream, policy, run));
-    LogFiles { slot: instance.slot, stdout: path(Stream::Stdout), stderr: path(Stream::Stderr) }
+    let named = [Stream::Stdout, Stream::Stderr].into_iter().flat_map(|stream| policy.exported_files(stream));
+    let named = named.map(|file| PathBuf::from(file.fill(instance.slot, run.port)));
+    let written = if policy.disable_logs { BTreeSet::new() } else { named.collect::<BTreeSet<_>>() };
+    let (stdout, stderr) = (path(Stream::Stdout), path(Stream::Stderr));
+    LogFiles { slot: instance.slot, stdout, stderr, written: written.into_iter().collect() }
 }

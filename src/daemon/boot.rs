@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::anchor::{AnchorLink, Mirror};
 use crate::api::{Context, DaemonFacts, Followers, Leave, MetricsFolder, Warnings};
 use crate::events::Events;
-use crate::logs::{Notice, Pump};
+use crate::logs::{ExportJournal, Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
 use crate::reconciler::{Reconciler, ReconcilerDeps, StoreHandle};
@@ -85,7 +85,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     }
     let files_max = os::file_limit();
     let (shares, table) = (DescriptorShares::of(files_max), inherited.table);
-    let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
+    let journal = export_journal(&home, &events);
+    let pump = Pump::start(shares.log_files, journal, notices(events.clone())).map_err(at("start the log pump"))?;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
     let store_handle = StoreHandle::new(store, storing, table);
     let world = World {
@@ -150,6 +151,18 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     };
     let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;
     Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, lock: inherited.lock })
+}
+
+/// Without it everything works; only a kill may then write a line twice, or not at all, into a file that is written
+/// from logs.
+fn export_journal(home: &Home, events: &Events) -> Option<ExportJournal> {
+    let path = home.log_exports();
+    let opened = ExportJournal::open(&path);
+    if let Err(error) = &opened {
+        let message = format!("cannot open `{}`: {error}; kills may tear the files of `log_file`", path.display());
+        events.emit(Subject::Daemon, Fact::Trouble { message });
+    }
+    opened.ok()
 }
 
 /// What the pump has to say becomes events.

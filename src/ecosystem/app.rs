@@ -1,9 +1,11 @@
 //! One merged app → [`App`]: every key read, every default filled in.
 
 use crate::model::{
-    App, AppId, AppName, AutoPort, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
-    RestartWhen, Rotation, Run, SlotVariables, StdinMode, StopPolicy, StopScope, Template, UpdatePolicy,
+    App, AppId, AppName, AutoPort, Hooks, Kind, LogForm, LogFormat, LogPolicy, OnDependencyRestart, OnLogFull,
+    ProjectName, RestartPolicy, RestartWhen, Rotation, Run, SlotVariables, StdinMode, StopPolicy, StopScope, Template,
+    UpdatePolicy,
 };
+use crate::rules;
 
 use super::cluster::{cluster, could_be_cluster};
 use super::diagnostic::code;
@@ -274,6 +276,9 @@ fn logs(values: &mut Values<'_>) -> LogPolicy {
     LogPolicy {
         out_file: values.log_path("out_file"),
         error_file: values.log_path("error_file"),
+        log_file: values.log_path("log_file"),
+        merge_logs: values.boolean("merge_logs", false),
+        form: log_form(values),
         disable_logs: values.boolean("disable_logs", false),
         log_rotate: rotation(values, defaults.log_rotate),
         on_log_full: match values.text("on_log_full").as_deref() {
@@ -281,6 +286,29 @@ fn logs(values: &mut Values<'_>) -> LogPolicy {
             _ => defaults.on_log_full,
         },
     }
+}
+
+fn log_form(values: &mut Values<'_>) -> LogForm {
+    let log_format = match values.text("log_format").as_deref() {
+        Some("json") => LogFormat::Json,
+        _ => LogFormat::Raw,
+    };
+    LogForm { log_format, log_timestamps: timestamps(values) }
+}
+
+/// `true`, or a pattern that makes a time.
+fn timestamps(values: &mut Values<'_>) -> Option<String> {
+    let node = values.node("log_timestamps")?;
+    if node.as_scalar().is_some_and(|scalar| scalar.kind != ScalarKind::Text) {
+        return values.boolean("log_timestamps", false).then(|| LogForm::TIMESTAMPS.to_owned());
+    }
+    let pattern = values.settled("log_timestamps", node)?;
+    if let Err(problem) = rules::check_timestamps(&pattern) {
+        let message = format!("`log_timestamps`: `{pattern}` {problem}");
+        values.error(code::BAD_VALUE, node.span, message).hint("write `true`, or a pattern such as \"%F %T\"");
+        return None;
+    }
+    Some(pattern)
 }
 
 fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {

@@ -284,7 +284,7 @@ fn apps_are_seen_together() {
 
 #[test]
 fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
-    for body in ["log_rotate = { compress = true }", "env = { A = { secret = \"file:/x\" } }", "time = true"] {
+    for body in ["log_rotate = { compress = true }", "env = { A = { secret = \"file:/x\" } }"] {
         let codes = refused(&format!("script = \"run.sh\"\n{body}"));
         assert!(codes.contains(&"unsupported"), "{body}: {codes:?}");
     }

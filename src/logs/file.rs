@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::flow::Border;
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
-use crate::model::WallTime;
+use crate::model::{Rotation, WallTime};
 use crate::os::{self, Missing};
 use crate::rules::rotation;
 
@@ -51,7 +51,8 @@ impl LogError {
         }
     }
 
-    fn location(&self) -> &Location {
+    /// The file that could not be written.
+    pub(super) fn location(&self) -> &Location {
         match self {
             Self::Open(location, _) | Self::Write(location, _) => location,
         }
@@ -104,6 +105,26 @@ struct LogFile {
     index: Option<IndexWriter>,
     index_tried: Instant,
     used: u64,
+    /// The log whose last line was written without its end, of a file that is written from logs.
+    open_line: Option<u64>,
+}
+
+/// A log that is open, as [`super::export`] reads it.
+pub(super) struct OpenLog {
+    pub(super) reader: File,
+    pub(super) identity: (u64, u64),
+    /// When what stands behind this byte came, until the end of the file; `None`: its index knows.
+    pub(super) newest: Option<(u64, WallTime)>,
+}
+
+/// The end of a file that is written from logs.
+pub(super) struct ExportEnd {
+    pub(super) identity: (u64, u64),
+    pub(super) end: u64,
+    /// The log whose line is not at its end yet.
+    pub(super) open_line: Option<u64>,
+    /// The file ends in the middle of a line.
+    pub(super) is_mid_line: bool,
 }
 
 /// The open logs by location, so that streams that share a file never overwrite each other.
@@ -138,11 +159,9 @@ impl OpenFiles {
         let mut cut_error = None;
         self.look_at(location)?;
         // Not for an empty pipe: nothing would be left under the log's name.
-        if self.files.get(location).is_some_and(|file| file.is_cut_due(target)) && sys::waiting_bytes(pipe) > 0 {
-            match self.cut(target) {
-                Ok(()) => drop(self.files.remove(location)),
-                Err(error) => cut_error = Some(error),
-            }
+        if self.files.get(location).is_some_and(|file| file.is_cut_due(target.rotation)) && sys::waiting_bytes(pipe) > 0
+        {
+            cut_error = self.cut(location, target.rotation).err();
             self.look_at(location)?;
         }
         let Some(file) = self.files.get_mut(location) else {
@@ -215,21 +234,93 @@ impl OpenFiles {
         Ok(())
     }
 
+    /// The log, if it is open.
+    pub(super) fn open_log(&self, location: &Location) -> Option<OpenLog> {
+        let file = self.files.get(location).filter(|file| file.is_regular)?;
+        let newest = file.index.as_ref().and_then(IndexWriter::newest);
+        Some(OpenLog { reader: file.reader().ok()?, identity: file.identity, newest })
+    }
+
+    /// Opens a file that is written from logs, cuts it if that is due, and looks where it ends.
+    pub(super) fn export_end(&mut self, location: &Location, rotation: Rotation) -> Result<ExportEnd, LogError> {
+        self.look_at_file(location, false)?;
+        let is_whole = |file: &LogFile| file.open_line.is_none() && file.last_byte().is_none_or(|byte| byte == b'\n');
+        if self.files.get(location).is_some_and(|file| file.is_cut_due(rotation) && is_whole(file)) {
+            // One that cannot be cut keeps growing.
+            if self.cut(location, rotation).is_err()
+                && let Some(file) = self.files.get_mut(location)
+            {
+                file.cut_again_at = file.end.saturating_add(rotation.size.0);
+            }
+            self.look_at_file(location, false)?;
+        }
+        let file = self.files.get(location);
+        let file = file.ok_or_else(|| LogError::Write(location.clone(), io::ErrorKind::NotFound.into()))?;
+        let is_mid_line = file.is_regular && file.last_byte().is_some_and(|byte| byte != b'\n');
+        Ok(ExportEnd { identity: file.identity, end: file.end, open_line: file.open_line, is_mid_line })
+    }
+
+    /// Writes into such a file from `at` on. `open_line`: the log whose line it ends in. What was written before it failed
+    /// is cut off again.
+    pub(super) fn write_export(
+        &mut self,
+        location: &Location,
+        (at, bytes): (u64, &[u8]),
+        open_line: Option<u64>,
+    ) -> Result<(), LogError> {
+        if !self.files.contains_key(location) {
+            self.look_at_file(location, false)?; // closed just now to make room for another one
+        }
+        let file = self.files.get_mut(location);
+        let file = file.ok_or_else(|| LogError::Write(location.clone(), io::ErrorKind::NotFound.into()))?;
+        if !file.is_regular {
+            // A device or a pipe takes what it takes.
+            let written = (&file.file).write_all(bytes);
+            return written.map_err(|cause| LogError::Write(location.clone(), cause));
+        }
+        if let Err(cause) = file.file.write_all_at(bytes, at) {
+            let _ = file.file.set_len(at);
+            file.end = at;
+            return Err(LogError::Write(location.clone(), cause));
+        }
+        file.end = file.end.max(at + bytes.len() as u64);
+        file.open_line = open_line;
+        Ok(())
+    }
+
+    /// Takes back what was written from `at` on.
+    pub(super) fn take_back(&mut self, location: &Location, at: u64) {
+        if let Some(file) = self.files.get_mut(location).filter(|file| file.is_regular) {
+            let _ = file.file.set_len(at);
+            file.end = at;
+            file.open_line = None;
+        }
+    }
+
     /// Deletes the oldest full segment of a log to make room. `false`: there was none.
     pub(super) fn remove_oldest(location: &Location) -> bool {
         LogFolder::open(location, Missing::Fails).is_ok_and(|log| log.remove_oldest())
     }
 
     /// Only the file that we write is cut, and not what has come into its place.
-    fn cut(&self, target: &LogTarget) -> io::Result<()> {
-        let log = LogFolder::open(&target.location, Missing::Fails)?;
-        let is_ours = self.files.get(&target.location).is_some_and(|file| log.is_named(log.current(), file.identity));
-        if is_ours { log.cut(target.rotation) } else { Err(io::ErrorKind::NotFound.into()) }
+    fn cut(&mut self, location: &Location, rotation: Rotation) -> io::Result<()> {
+        let log = LogFolder::open(location, Missing::Fails)?;
+        let is_ours = self.files.get(location).is_some_and(|file| log.is_named(log.current(), file.identity));
+        if !is_ours {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        log.cut(rotation)?;
+        self.files.remove(location);
+        Ok(())
     }
 
     /// Afterwards the file that stands at `location` is open and its end is known: whatever was opened before may
     /// have been unlinked, moved away, emptied or replaced since the last batch.
     fn look_at(&mut self, location: &Location) -> Result<(), LogError> {
+        self.look_at_file(location, true)
+    }
+
+    fn look_at_file(&mut self, location: &Location, has_index: bool) -> Result<(), LogError> {
         self.uses += 1;
         // Only compared with the file that is open: whoever put a link there has won nothing.
         match (fs::metadata(&location.path), self.files.get_mut(location)) {
@@ -243,18 +334,18 @@ impl OpenFiles {
                 file.end = found.len();
                 Ok(())
             }
-            _ => self.open(location),
+            _ => self.open(location, has_index),
         }
     }
 
-    fn open(&mut self, location: &Location) -> Result<(), LogError> {
+    fn open(&mut self, location: &Location, has_index: bool) -> Result<(), LogError> {
         self.files.remove(location);
         self.make_room(self.files_max);
-        let mut opened = LogFile::open(location, self.uses);
+        let mut opened = LogFile::open(location, self.uses, has_index);
         // The limit is shared with everything else that the daemon has open.
         while opened.as_ref().is_err_and(os::is_out_of_descriptors) && !self.files.is_empty() {
             self.make_room(self.files.len());
-            opened = LogFile::open(location, self.uses);
+            opened = LogFile::open(location, self.uses, has_index);
         }
         let file = opened.map_err(|cause| LogError::Open(location.clone(), cause))?;
         self.files.insert(location.clone(), file);
@@ -272,19 +363,20 @@ impl OpenFiles {
 }
 
 impl LogFile {
-    fn open(location: &Location, used: u64) -> io::Result<Self> {
+    fn open(location: &Location, used: u64, has_index: bool) -> io::Result<Self> {
         let log = LogFolder::open(location, Missing::IsMade)?;
         let file = log.open_current()?;
         let found = file.metadata()?;
         let (is_regular, end) = (found.is_file(), found.len());
-        let index = if is_regular { IndexWriter::open(&log, end).ok() } else { None };
+        let index = if is_regular && has_index { IndexWriter::open(&log, end).ok() } else { None };
         let (identity, index_tried) = (identity(&found), Instant::now());
-        Ok(Self { file, identity, end, is_regular, cut_again_at: 0, index, index_tried, used })
+        let (cut_again_at, open_line) = (0, None);
+        Ok(Self { file, identity, end, is_regular, cut_again_at, index, index_tried, used, open_line })
     }
 
     /// The file is open for writing only; its owner may have made it unreadable, to us too.
     fn last_byte(&self) -> Option<u8> {
-        let file = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
+        let file = self.reader().ok()?;
         let mut byte = [0];
         file.read_exact_at(&mut byte, self.end.checked_sub(1)?).ok()?;
         Some(byte[0])
@@ -298,7 +390,12 @@ impl LogFile {
         }
     }
 
-    fn is_cut_due(&self, target: &LogTarget) -> bool {
-        self.is_regular && self.end >= self.cut_again_at && rotation::is_due(self.end, target.rotation)
+    fn is_cut_due(&self, rotation: Rotation) -> bool {
+        self.is_regular && self.end >= self.cut_again_at && rotation::is_due(self.end, rotation)
+    }
+
+    /// A description of its own, to read from.
+    fn reader(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 }

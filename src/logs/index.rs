@@ -62,9 +62,16 @@ pub(super) struct IndexWriter {
     last: Option<Instant>,
     /// The borders at the end, with nothing behind them: of processes that have written nothing. Two at most.
     borders: Vec<Entry>,
+    /// The entry that was written last.
+    newest: Option<Entry>,
 }
 
 impl IndexWriter {
+    /// The last byte with a time of its own, and that time; `None`: nothing was written since this was opened.
+    pub(super) fn newest(&self) -> Option<(u64, WallTime)> {
+        self.newest.map(|entry| (entry.offset, entry.at))
+    }
+
     /// Opens the index of a log that is `log_bytes` long. What cannot be true of such a log is thrown away.
     pub(super) fn open(folder: &LogFolder, log_bytes: u64) -> io::Result<Self> {
         let mut file = folder.open_index()?;
@@ -87,7 +94,7 @@ impl IndexWriter {
         if writer_bytes != bytes {
             file.set_len(writer_bytes)?;
         }
-        Ok(Self { file, bytes: writer_bytes, last: None, borders })
+        Ok(Self { file, bytes: writer_bytes, last: None, borders, newest: None })
     }
 
     /// The log was emptied or cut short by somebody: its times are not known any more.
@@ -96,6 +103,7 @@ impl IndexWriter {
             self.bytes = 0;
             self.last = None;
             self.borders.clear();
+            self.newest = None;
         }
     }
 
@@ -135,7 +143,10 @@ impl IndexWriter {
     /// A full disk loses times and borders only.
     fn write(&mut self, entry: Entry) {
         match self.file.write(&entry.to_bytes()) {
-            Ok(16) => self.bytes += ENTRY_BYTES,
+            Ok(16) => {
+                self.bytes += ENTRY_BYTES;
+                self.newest = Some(entry);
+            }
             Ok(_) => drop(self.file.set_len(self.bytes)), // half an entry would make all later ones unreadable
             Err(_) => {}
         }

@@ -4,6 +4,8 @@
 //! Never: a second writer per file; a byte in user memory between pipe and file
 //! Walk:  children → `pump` → files → `reader`, `follower` → [`crate::api`]
 //!
+//! From a log further files may be written, for other programs: `export`.
+//!
 //! A log is a row of files, read as one text: `NAME.1`, `NAME.2`, …, `NAME`. The pump appends to the
 //! last one only and renames it to the next number when it is full, so a line may begin in one file
 //! and end in the next. Beside each file stands `.NAME.idx`: which byte came when. Losing an index
@@ -11,10 +13,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{AppId, AppName, InstanceId, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    AppId, AppName, InstanceId, LogForm, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime,
+};
 use crate::os;
 
 mod deleted;
+mod export;
 mod extent;
 mod file;
 mod flow;
@@ -35,6 +42,7 @@ mod pump_tests;
 mod reader_tests;
 
 pub use deleted::{DeletedLogs, deleted, remove_deleted};
+pub use export::ExportJournal;
 pub use follower::Follower;
 pub use pump::{Before, Begun, Pump};
 pub use reader::{follow, read};
@@ -60,7 +68,7 @@ pub struct Location {
 }
 
 /// A user by name or number.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Account {
     /// Name or number.
     pub user: String,
@@ -72,12 +80,16 @@ impl Location {
     /// The log at `path` of one output of an app. A file that was named belongs to the app's user; the default ones
     /// stand in a folder that only the daemon's user can enter.
     pub fn of(path: PathBuf, stream: Stream, logs: &LogPolicy, run: &Run) -> Self {
-        let named = match stream {
-            Stream::Stdout => &logs.out_file,
-            Stream::Stderr => &logs.error_file,
-        };
-        let user = run.user.clone().filter(|_| named.is_some());
-        Self { path, account: user.map(|user| Account { user, group: run.group.clone() }) }
+        match logs.direct_file(stream) {
+            Some(_) => Self::named(path, run),
+            None => Self { path, account: None },
+        }
+    }
+
+    /// A file that was named.
+    pub fn named(path: PathBuf, run: &Run) -> Self {
+        let account = run.user.clone().map(|user| Account { user, group: run.group.clone() });
+        Self { path, account }
     }
 }
 
@@ -94,10 +106,21 @@ pub struct LogTarget {
     pub instance: InstanceId,
     /// The file. Several streams may share one.
     pub location: Location,
-    /// When it is cut; a size of 0 means never.
+    /// The files that are written from that log for other programs. Several logs may share one.
+    pub exports: Vec<ExportFile>,
+    /// When it is cut; a size of 0 means never. The same holds for the files that are written from it.
     pub rotation: Rotation,
     /// What happens when the disk is full.
     pub on_full: OnLogFull,
+}
+
+/// A file that is written from logs: whole lines, in a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportFile {
+    /// The file.
+    pub location: Location,
+    /// What a line becomes.
+    pub form: LogForm,
 }
 
 /// Messages of the pump for users. Sent on the pump's own thread: the listener must not block.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::export::{ExportJournal, WrittenFiles};
 use super::file::{OpenFiles, Pour, Splice};
 use super::flow::Patience;
 use super::sys::{self, PumpWaker};
@@ -98,22 +99,29 @@ impl Pump {
     ///
     /// # Errors
     /// The kernel refuses a thread, an epoll or an eventfd.
-    pub fn start(files_max: usize, notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
-        Self::start_with(Patience::default(), Box::new(Splice), files_max, notices)
+    ///
+    /// `journal`: with it, what an earlier daemon was writing from a log is finished before anything else is written.
+    pub fn start(
+        files_max: usize,
+        journal: Option<ExportJournal>,
+        notices: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_with(Patience::default(), Box::new(Splice), (files_max, journal), notices)
     }
 
     pub(super) fn start_with(
         patience: Patience,
         pour: Box<dyn Pour>,
-        files_max: usize,
+        (files_max, journal): (usize, Option<ExportJournal>),
         notices: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
         let waker = Arc::new(PumpWaker::new()?);
         let grown = Arc::new(watch::Sender::new(0));
-        let files = OpenFiles::new(pour, files_max);
+        let files = WrittenFiles::new(OpenFiles::new(pour, files_max), journal);
         let worker = Worker::new(inbox, waker.clone(), grown.clone(), files, patience, Box::new(notices))?;
-        std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
+        // To look up the zone of time stamps takes a quarter of a megabyte at once. What is not touched costs nothing.
+        std::thread::Builder::new().name("pm-logs".into()).stack_size(2 << 20).spawn(move || worker.run())?;
         Ok(Self { sender: Arc::new(CommandSender { commands: Some(commands), waker }), grown })
     }
 

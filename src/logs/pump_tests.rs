@@ -60,6 +60,7 @@ impl Yard {
         LogTarget {
             instance: "shop:api/0".parse().unwrap(),
             location: self.log(name).into(),
+            exports: Vec::new(),
             rotation: Rotation { size: Bytes(0), keep: 5 },
             on_full: OnLogFull::Drop,
         }
@@ -101,7 +102,7 @@ fn assert_same(found: &[u8], expected: &[u8]) {
 #[test]
 fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let mut grown = pump.advanced();
     for round in 0..200 {
         pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
@@ -120,7 +121,7 @@ fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
 #[test]
 fn what_comes_after_a_mark_is_told_from_what_came_before() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let source = Source {
         instance: "shop:api/0".parse().unwrap(),
@@ -154,7 +155,7 @@ fn each_process_has_a_part_of_its_own_in_the_log() {
     let speeches = ["one\ntwo\n", "no end", "", "a\nb", &long, "c\n", &flood, "", "", "d\n", "hook\ne\n", "f\n"];
     for size in [0, 2000, 60_000] {
         let yard = Yard::new();
-        let pump = Pump::start(256, |_| {}).unwrap();
+        let pump = Pump::start(256, None, |_| {}).unwrap();
         let mut target = yard.target("out.log");
         target.rotation = Rotation { size: Bytes(size), keep: 100 };
         pump.attach(OUT, yard.fifo("out"), target, None);
@@ -199,7 +200,7 @@ fn each_process_has_a_part_of_its_own_in_the_log() {
 #[test]
 fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     pump.attach(ERR, yard.fifo("err"), yard.target("err.log"), None);
     let mut shell = Command::new("sh");
@@ -214,7 +215,7 @@ fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
 #[test]
 fn bytes_pass_unchanged_whatever_they_are() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut bytes: Vec<u8> = vec![0, 0xff, 0xfe, b'\n', 0xc3, 0x28, b'\r', b'\n', 0];
     bytes.extend(std::iter::repeat_n(b'y', 10 << 20)); // one line of 10 MB
@@ -234,7 +235,7 @@ fn pumps_that_come_and_go_lose_and_double_nothing() {
     let app = std::thread::spawn(move || text.chunks(777).for_each(|part| writer.write_all(part).unwrap()));
     let mut rounds = 0;
     while !app.is_finished() || sys::waiting_bytes(keeper.as_fd()) > 0 {
-        let pump = Pump::start(256, |_| {}).unwrap();
+        let pump = Pump::start(256, None, |_| {}).unwrap();
         pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
         std::thread::sleep(Duration::from_millis(1 + rounds % 4));
         if rounds % 2 == 0 {
@@ -254,7 +255,7 @@ fn pumps_that_come_and_go_lose_and_double_nothing() {
 #[test]
 fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let mut target = yard.target("out.log");
     target.rotation = Rotation { size: Bytes(100_000), keep: 1000 };
     pump.attach(OUT, yard.fifo("out"), target, None);
@@ -274,7 +275,7 @@ fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
 #[test]
 fn a_log_that_is_deleted_moved_or_emptied_is_continued_where_people_look() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let log = yard.log("out.log");
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut writer = yard.writer("out");
@@ -300,7 +301,7 @@ fn a_log_that_is_deleted_moved_or_emptied_is_continued_where_people_look() {
 #[test]
 fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("all.log"), None);
     pump.attach(ERR, yard.fifo("err"), yard.target("all.log"), None);
     let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
@@ -320,7 +321,7 @@ fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
 #[test]
 fn detaching_takes_along_what_is_in_the_pipe() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     yard.writer("out"); // an app that is gone; the pipe is kept by the next line
     let keeper = yard.fifo("out");
     yard.writer("out").write_all(b"last words").unwrap();
@@ -334,7 +335,7 @@ fn detaching_takes_along_what_is_in_the_pipe() {
 #[test]
 fn a_pipe_without_writers_is_closed_and_does_not_spin() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
     let watched = reader.try_clone().unwrap();
     pump.attach(OUT, OwnedFd::from(reader), yard.target("out.log"), None);
@@ -374,7 +375,8 @@ fn pump_on(disk: &FullDisk, drop_after_ms: u64) -> (Pump, Receiver<Notice>) {
     };
     let (told, notices) = channel();
     let pump =
-        Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
+        Pump::start_with(patience, Box::new(disk.clone()), (256, None), move |notice| told.send(notice).unwrap())
+            .unwrap();
     (pump, notices)
 }
 
@@ -462,7 +464,8 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
     }
     let (told, notices) = channel();
     let tight = Box::new(Tight(log.clone()));
-    let pump = Pump::start_with(Patience::default(), tight, 256, move |notice| told.send(notice).unwrap()).unwrap();
+    let pump =
+        Pump::start_with(Patience::default(), tight, (256, None), move |notice| told.send(notice).unwrap()).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     yard.writer("out").write_all(b"new\n").unwrap();
     drained(&pump, &[OUT]);
@@ -475,7 +478,7 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
 fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     let yard = Yard::new();
     let (told, notices) = channel();
-    let pump = Pump::start(256, move |notice| told.send(notice).unwrap()).unwrap();
+    let pump = Pump::start(256, None, move |notice| told.send(notice).unwrap()).unwrap();
     let mut target = yard.target("out.log");
     fs::create_dir_all(&target.location.path).unwrap(); // a folder
     pump.attach(OUT, yard.fifo("out"), target.clone(), None);
@@ -500,7 +503,7 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
 #[test]
 fn more_logs_than_may_be_open_are_all_written() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let keys: Vec<StreamKey> = (0..300).map(|row| StreamKey { row, stream: Stream::Stdout }).collect();
     let mut writers = Vec::new();
     for key in &keys {
@@ -522,7 +525,7 @@ fn more_logs_than_may_be_open_are_all_written() {
 #[test]
 fn a_line_after_a_flood_wakes_the_pump_again() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut out = yard.writer("out");
     let mut expected = Vec::new();
@@ -571,7 +574,7 @@ fn a_flood_that_meets_a_full_disk_is_whole_once_there_is_room() {
 #[test]
 fn others_wait_less_than_a_second_behind_floods() {
     let yard = Yard::new();
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
     let floods: Vec<_> = (1..=3)
         .map(|row| {
@@ -609,7 +612,8 @@ fn once_there_is_room_a_quiet_app_is_heard_within_the_second() {
     let patience = Patience { drop_after: Duration::from_millis(300), ..Patience::default() };
     let (told, notices) = channel();
     let pump =
-        Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
+        Pump::start_with(patience, Box::new(disk.clone()), (256, None), move |notice| told.send(notice).unwrap())
+            .unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     pump.attach(ERR, yard.fifo("err"), yard.target("err.log"), None);
     let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
@@ -658,7 +662,8 @@ fn a_gap_lies_between_two_lines_and_is_on_record_until_it_is_told() {
         let patience = Patience { drop_after: Duration::ZERO, ..Patience::default() };
         let (told, notices) = channel();
         let pump =
-            Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
+            Pump::start_with(patience, Box::new(disk.clone()), (256, None), move |notice| told.send(notice).unwrap())
+                .unwrap();
         let record: &AtomicU64 = Box::leak(Box::default());
         pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), Some(record));
         let mut out = yard.writer("out");
@@ -681,7 +686,7 @@ fn a_gap_lies_between_two_lines_and_is_on_record_until_it_is_told() {
         let next_record: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(on_record)));
         let _ = pump.shutdown().blocking_recv();
         let (told, next_notices) = channel();
-        let pump = Pump::start(256, move |notice| told.send(notice).unwrap()).unwrap();
+        let pump = Pump::start(256, None, move |notice| told.send(notice).unwrap()).unwrap();
         pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), Some(next_record));
         let Notice::Dropped { bytes, .. } = next_notices.recv_timeout(Duration::from_secs(5)).unwrap() else {
             panic!("something else was told")

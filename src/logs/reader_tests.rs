@@ -260,12 +260,13 @@ proptest! {
 fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let log: PathBuf = folder.path().join("a.log");
-    let pump = Pump::start(256, |_| {}).unwrap();
+    let pump = Pump::start(256, None, |_| {}).unwrap();
     let key = StreamKey { row: 0, stream: Stream::Stdout };
     let (reader, mut writer) = std::io::pipe().unwrap();
     let target = LogTarget {
         instance: "shop:api/0".parse().unwrap(),
         location: log.clone().into(),
+        exports: Vec::new(),
         rotation: Rotation { size: Bytes(20_000), keep: 10_000 },
         on_full: OnLogFull::Block,
     };

@@ -8,6 +8,7 @@
 //! it fills, until little comes.
 
 mod begin;
+mod exporting;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use super::export::WrittenFiles;
 use super::file::{Appended, LogError, OpenFiles};
 use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
@@ -40,7 +42,7 @@ pub(super) struct Worker {
     grown: Arc<watch::Sender<u64>>,
     /// Something was moved, and nothing has been reported yet.
     has_grown: bool,
-    files: OpenFiles,
+    written: WrittenFiles,
     patience: Patience,
     notices: Box<dyn Fn(Notice) + Send>,
     epoll: Epoll,
@@ -75,7 +77,7 @@ impl Worker {
         inbox: Receiver<PumpCommand>,
         waker: Arc<PumpWaker>,
         grown: Arc<watch::Sender<u64>>,
-        files: OpenFiles,
+        written: WrittenFiles,
         patience: Patience,
         notices: Box<dyn Fn(Notice) + Send>,
     ) -> io::Result<Self> {
@@ -86,7 +88,7 @@ impl Worker {
             waker,
             grown,
             has_grown: false,
-            files,
+            written,
             patience,
             notices,
             epoll,
@@ -207,12 +209,14 @@ impl Worker {
         }
         self.flows.insert(token, Box::new(flow));
         self.tokens.insert(key, token);
+        self.begin_exports(token);
     }
 
     fn retarget(&mut self, key: StreamKey, target: LogTarget) {
         let Some(&token) = self.tokens.get(&key) else { return };
         if let Some(flow) = self.flows.get_mut(&token) {
-            flow.target = target;
+            let before = std::mem::replace(&mut flow.target, target);
+            self.change_exports(token, &before);
         }
         // Perhaps the new file can be written: try at the next turn.
         self.reschedule(token, |blockage, _| blockage.try_again_at(Instant::now()));
@@ -241,6 +245,7 @@ impl Worker {
                 goals.push((token, goal));
                 self.serve(token); // at once: somebody waits for the last words of a process
             }
+            self.export_last_words(token, goal);
         }
         self.drains.push(Drain { goals, done });
     }
@@ -265,7 +270,7 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return 0 };
         let before = flow.moved;
         // Whoever asks a pipe how much it holds waits for its lock, and a busy one is hardly ever empty.
-        if !flow.is_busy && sys::waiting_bytes(flow.pipe()) == 0 {
+        if !flow.is_busy && sys::waiting_bytes(flow.pipe()) == 0 && !self.written.has_backlog(&flow.target) {
             self.empty(token); // no file is made, looked at or cut for nothing
             return 0;
         }
@@ -274,7 +279,10 @@ impl Worker {
             self.discard(token);
         } else if self.is_behind_gap(token) {
             match self.append(token) {
-                Some(Ok(appended)) => self.appended(token, &appended),
+                Some(Ok(appended)) => {
+                    self.appended(token, &appended);
+                    self.export(token);
+                }
                 Some(Err(error)) => self.blocked(token, &error),
                 None => {}
             }
@@ -301,16 +309,22 @@ impl Worker {
     fn append(&mut self, token: u64) -> Option<Result<Appended, LogError>> {
         let flow = self.flows.get(&token)?;
         let max = flow.before_border(self.pace.batch_bytes());
-        let files = &mut self.files;
+        let written = &mut self.written;
         let mut append = || {
-            if flow.gap.is_some() {
-                files.end_line(&flow.target)?;
+            if written.has_backlog(&flow.target) {
+                written.export(&flow.target, flow.key.stream, false)?;
             }
-            files.append(flow.pipe(), &flow.target, max)
+            if flow.gap.is_some() {
+                written.open.end_line(&flow.target)?;
+            }
+            written.open.append(flow.pipe(), &flow.target, max)
         };
         let mut result = append();
         // The oldest of its own segments go first, one by one, until there is room.
-        while result.as_ref().is_err_and(LogError::is_disk_full) && OpenFiles::remove_oldest(&flow.target.location) {
+        while let Err(error) = &result
+            && error.is_disk_full()
+            && OpenFiles::remove_oldest(error.location())
+        {
             result = append();
         }
         Some(result)
@@ -445,6 +459,7 @@ impl Worker {
         }
         self.unblock(token);
         if let Some(flow) = self.flows.remove(&token) {
+            self.end_exports(&flow);
             if flow.is_heard {
                 let _ = self.epoll.remove(flow.pipe());
             }

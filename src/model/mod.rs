@@ -42,8 +42,8 @@ mod verb;
 mod written;
 
 pub use app::{
-    App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
-    SlotVariables, StopPolicy, StopScope, Template,
+    App, Condition, Kind, LogForm, LogFormat, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen,
+    Rotation, Run, SlotVariables, StopPolicy, StopScope, Template,
 };
 pub use desired::{
     Change, Declared, Desired, DesiredState, Environment, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected,

@@ -160,6 +160,11 @@ impl Home {
         self.run.join("table")
     }
 
+    /// What is being written from logs into files for other programs.
+    pub fn log_exports(&self) -> PathBuf {
+        self.run.join("log-exports")
+    }
+
     /// How the last anchor ended.
     pub fn last_end(&self) -> PathBuf {
         self.run.join("last-end")

@@ -12,6 +12,7 @@ mod app;
 mod command;
 mod env;
 mod keys;
+mod moment;
 mod output;
 mod program;
 mod running;

@@ -3,34 +3,71 @@
 use serde_json::Value;
 
 use super::app::{AppReader, Given, self_text};
+use super::moment::to_strftime;
 use super::values::literal;
+
+/// The file of an output that is thrown away.
+const NOTHING: &str = "/dev/null";
 
 impl AppReader {
     pub(super) fn logs(&mut self, given: &Given<'_>) {
-        let files = ["out_file", "error_file"].map(|key| (key, self.text(given, key)));
-        let is_nothing = |file: &Option<String>| matches!(file.as_deref(), Some("NULL" | "null" | "/dev/null"));
+        let files = ["out_file", "error_file"].map(|key| (key, self.log_file(given, key)));
+        let is_nothing = |file: &Option<String>| file.as_deref() == Some(NOTHING);
         if self.flag(given, "disable_logs") == Some(true) || files.iter().all(|(_, file)| is_nothing(file)) {
             self.put("disable_logs", Value::from(true));
             return;
         }
+        let is_named = files.iter().any(|(_, file)| file.is_some() && !is_nothing(file));
         let several = self.keys.iter().any(|(key, _)| *key == "instances");
-        if several && self.flag(given, "merge_logs") == Some(true) {
-            self.remark("merge_logs", "ignored: each copy has a log of its own; `pm logs` shows them merged");
-        }
+        let is_merged = several && self.flag(given, "merge_logs") == Some(true);
         for (key, file) in files {
-            match file {
-                file if is_nothing(&file) => {
-                    self.remark(key, "ignored: only both outputs together can be thrown away");
-                }
-                Some(file) if !file.is_empty() => {
-                    let path = log_path(given, &file, several);
-                    self.put(key, path);
-                }
-                _ => {}
+            if let Some(file) = file {
+                self.put(key, log_path(given, &file, several && !is_merged));
             }
         }
-        if let Some((written, _)) = given.get("log_file") {
-            self.remark(written, "ignored: there is no third file; `pm logs` shows both outputs merged");
+        if is_merged && is_named {
+            self.put("merge_logs", Value::from(true));
+        } else if is_merged {
+            self.remark("merge_logs", "ignored: each copy has a log of its own; `pm logs` shows them merged");
+        }
+        match given.get("log_file") {
+            Some((written, Value::Bool(true))) => {
+                self.remark(written, "ignored without a path: `pm logs` shows both outputs merged");
+            }
+            _ => {
+                if let Some(file) = self.log_file(given, "log_file").filter(|file| file != NOTHING) {
+                    self.put("log_file", log_path(given, &file, several && !is_merged));
+                }
+            }
+        }
+        self.log_form(given);
+    }
+
+    /// The path of a log, if one is given: PM2 takes `false` and an empty text for none.
+    fn log_file(&mut self, given: &Given<'_>, key: &str) -> Option<String> {
+        given.get(key).filter(|(_, value)| **value != Value::Bool(false))?;
+        let file = self.text(given, key).filter(|file| !file.is_empty())?;
+        Some(if matches!(file.as_str(), "NULL" | "null") { NOTHING.to_owned() } else { file })
+    }
+
+    /// Times and objects.
+    fn log_form(&mut self, given: &Given<'_>) {
+        let pattern = self.text(given, "log_date_format").filter(|pattern| !pattern.is_empty());
+        let has_time = self.flag(given, "time") == Some(true);
+        match pattern.as_deref().map(to_strftime) {
+            Some(Ok(pattern)) if pattern.contains('%') => self.put("log_timestamps", literal(&pattern)),
+            Some(Ok(_)) => self.remark("log_date_format", "ignored: there is no time in it"),
+            Some(Err(token)) => {
+                self.remark("log_date_format", format!("`{token}` has no counterpart; times are those of RFC 3339"));
+                self.put("log_timestamps", Value::from(true));
+            }
+            None if has_time => self.put("log_timestamps", Value::from("%Y-%m-%dT%H:%M:%S")),
+            None => {}
+        }
+        match self.text(given, "log_type").as_deref() {
+            None | Some("" | "raw") => {}
+            Some("json") => self.put("log_format", Value::from("json")),
+            Some(other) => self.remark("log_type", format!("ignored: `{other}` is none, `json` is")),
         }
     }
 
@@ -54,7 +91,7 @@ fn log_path(given: &Given<'_>, file: &str, several: bool) -> Value {
         None => file.to_owned(),
     };
     let literal = literal(&file).as_str().unwrap_or_default().to_owned();
-    if !several {
+    if !several || file == NOTHING {
         return Value::from(literal);
     }
     Value::from(match literal.strip_suffix(".log") {

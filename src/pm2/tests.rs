@@ -143,7 +143,9 @@ fn values_become_strict() {
 #[test]
 fn what_is_different_or_ignored_is_told_with_its_key() {
     for (given, expected) in [
-        (json!({ "script": "a.js", "time": true }), "a.time: ignored: log files hold what the app prints"),
+        (json!({ "script": "a.js", "log_date_format": "dd" }), "a.log_date_format: `dd` has no counterpart"),
+        (json!({ "script": "a.js", "log_date_format": "-" }), "a.log_date_format: ignored: there is no time in it"),
+        (json!({ "script": "a.js", "log": true }), "a.log: ignored without a path"),
         (json!({ "script": "a.js", "max_size": "10M" }), "a.max_size: ignored: logs are rotated by size"),
         (json!({ "script": "a.js", "env_file": ".env" }), "a.env_file: ignored, as PM2 does"),
         (json!({ "script": "a.js", "retries": 3 }), "a.retries: ignored: it is not a key of PM2 either"),
@@ -162,6 +164,37 @@ fn what_is_different_or_ignored_is_told_with_its_key() {
     ] {
         let found = remarks(&given);
         assert!(found.len() == 1 && found[0].starts_with(expected), "{given}: {found:?}");
+    }
+}
+
+#[test]
+fn the_form_of_logs_and_every_spelling_of_their_files_are_taken_over() {
+    for (given, expected) in [
+        (json!({ "time": true }), json!({ "log_timestamps": "%Y-%m-%dT%H:%M:%S" })),
+        (json!({ "log_date_format": "YYYY-MM-DD HH:mm Z" }), json!({ "log_timestamps": "%Y-%m-%d %H:%M %:z" })),
+        (json!({ "time": true, "log_date_format": "HH" }), json!({ "log_timestamps": "%H" })),
+        (json!({ "log_type": "json" }), json!({ "log_format": "json" })),
+        (json!({ "log": "all.log" }), json!({ "log_file": "all.log" })),
+        (json!({ "log_file": "NULL" }), json!({})),
+        (json!({ "out_file": "NULL", "err_file": "e.log" }), json!({ "out_file": "/dev/null", "error_file": "e.log" })),
+        (json!({ "out_file": false, "error": "" }), json!({})),
+        (json!({ "output": "/dev/null", "error": "NULL" }), json!({ "disable_logs": true })),
+        (
+            json!({ "instances": 2, "exec_mode": "fork", "out_file": "o.log", "merge_logs": true }),
+            json!({ "instances": 2, "out_file": "o.log", "merge_logs": true }),
+        ),
+        (
+            json!({ "instances": 2, "exec_mode": "fork", "out_file": "o.log", "log_file": "/dev/null" }),
+            json!({ "instances": 2, "out_file": "o-${PM_INSTANCE}.log" }),
+        ),
+    ] {
+        let mut object = given.clone();
+        object["script"] = "a.sh".into();
+        assert_eq!(remarks(&object), Vec::<String>::new(), "{given}");
+        let mut found = app(&object);
+        let keys = found.as_object_mut().unwrap();
+        keys.retain(|key, _| key.contains("log") || key.ends_with("_file") || key == "instances");
+        assert_eq!(found, expected, "{given}");
     }
 }
 
@@ -199,7 +232,7 @@ fn a_second_app_of_the_same_name_gets_one_of_its_own() {
 #[test]
 fn a_written_file_reads_as_the_same_document() {
     let value = json!({ "apps": [{
-        "script": "a.js", "name": "api", "args": ["--x", "a \"b\"\n\u{7f}"], "instances": 2, "time": true,
+        "script": "a.js", "name": "api", "args": ["--x", "a \"b\"\n\u{7f}"], "instances": 2, "time": true, "max_size": "1M",
         "env": { "A": 1, "B C": "x", "D": "${E}", "F": true }, "env_production": { "A": 2 },
         "watch_options": { "usePolling": true }, "max_restarts": 5,
     }, { "script": "b.js" }], "deploy": {} });
@@ -207,7 +240,7 @@ fn a_written_file_reads_as_the_same_document() {
     let text = to_toml(&translation, "ecosystem.config.js");
     let file = crate::ecosystem::SourceFile::new("/srv/ecosystem.toml".into(), text.clone().into_bytes());
     assert_eq!(crate::ecosystem::to_json(&file).unwrap(), translation.document(), "{text}");
-    assert!(text.contains("# time: ignored") && text.contains("# deploy: ignored"), "{text}");
+    assert!(text.contains("# max_size: ignored") && text.contains("# deploy: ignored"), "{text}");
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl OwnFiles {
 
     /// Adds the log files of an app: whatever the slot, with their older segments and indexes.
     pub fn add_logs(&mut self, policy: &LogPolicy) {
-        for template in [&policy.out_file, &policy.error_file].into_iter().flatten() {
+        for template in [&policy.out_file, &policy.error_file, &policy.log_file].into_iter().flatten() {
             let glob = glob_of(template);
             let (folder, name) = glob.rsplit_once('/').unwrap_or(("", &glob));
             for glob in [glob.clone(), format!("{glob}.*"), format!("{folder}/.{name}*.idx")] {

@@ -9,7 +9,7 @@ use super::host::SpawnJob;
 use super::outputs::{Listeners, Outputs};
 use crate::anchor::{AnchorLink, Mirror, Row, RowState, Table};
 use crate::events::Events;
-use crate::logs::{self, Location, LogTarget, Pump};
+use crate::logs::{self, ExportFile, Location, LogTarget, Pump};
 use crate::model::{InstanceId, Limits, LogPolicy, Moment, Run, Stream};
 use crate::os::{Groups, Home, Worker};
 use crate::rules::StartMark;
@@ -107,6 +107,7 @@ impl World {
         LogTarget {
             instance: id.clone(),
             location: log_location(&self.home, id, stream, policy, run),
+            exports: exports(id, stream, policy, run),
             rotation: policy.log_rotate,
             on_full: policy.on_log_full,
         }
@@ -125,6 +126,15 @@ impl World {
     }
 }
 
+/// The files that are written from that log.
+fn exports(id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> Vec<ExportFile> {
+    let files = policy.exported_files(stream).map(|path| ExportFile {
+        location: Location::named(PathBuf::from(path.fill(id.slot, run.port)), run),
+        form: policy.form.clone(),
+    });
+    files.collect()
+}
+
 /// The file of one output of one instance, as it is written and read.
 pub fn log_location(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> Location {
     Location::of(log_path(&home.logs, id, stream, policy, run), stream, policy, run)
@@ -132,11 +142,7 @@ pub fn log_location(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPo
 
 /// The path of that file: the one place that knows it. What is open in it depends on the slot and its port.
 pub fn log_path(folder: &Path, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> PathBuf {
-    let named = match stream {
-        Stream::Stdout => &policy.out_file,
-        Stream::Stderr => &policy.error_file,
-    };
-    match named {
+    match policy.direct_file(stream) {
         Some(path) => PathBuf::from(path.fill(id.slot, run.port)),
         None => logs::default_path(folder, &id.app.project, &id.app.name, id.slot, stream),
     }

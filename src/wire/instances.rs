@@ -298,4 +298,7 @@ pub struct LogFiles {
     pub stdout: Option<PathBuf>,
     /// Standard error.
     pub stderr: Option<PathBuf>,
+    /// What is written from these for other programs, each file once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<PathBuf>,
 }

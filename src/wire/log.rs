@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, ProblemCode, Query, Selection};
-use crate::model::{Event, InstanceId, Stream, WallTime};
+use crate::model::{Event, InstanceId, LogForm, Stream, WallTime};
 
 /// Which lines: what follows the `?` of `GET /v1/logs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -153,6 +153,9 @@ pub struct LogLine {
     /// Who writes into the same file: the line may be of one of these as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<InstanceId>,
+    /// How its app wants lines to be shown.
+    #[serde(default, skip_serializing_if = "LogForm::is_plain")]
+    pub shown_as: LogForm,
 }
 
 /// One message of `GET /v1/logs?follow=true`.
@@ -191,15 +194,16 @@ pub enum LogMessage {
 impl LogLine {
     /// Puts a line on the wire.
     pub fn new(at: WallTime, instance: InstanceId, stream: Stream, bytes: Vec<u8>) -> Self {
+        let (shared_with, shown_as) = (Vec::new(), LogForm::default());
         match String::from_utf8(bytes) {
-            Ok(text) => Self { at, instance, stream, text, hex: None, shared_with: Vec::new() },
+            Ok(text) => Self { at, instance, stream, text, hex: None, shared_with, shown_as },
             Err(wrong) => {
                 let text = String::from_utf8_lossy(wrong.as_bytes()).into_owned();
                 let hex = wrong.as_bytes().iter().fold(String::new(), |mut hex, byte| {
                     let _ = write!(hex, "{byte:02x}");
                     hex
                 });
-                Self { at, instance, stream, text, hex: Some(hex), shared_with: Vec::new() }
+                Self { at, instance, stream, text, hex: Some(hex), shared_with, shown_as }
             }
         }
     }

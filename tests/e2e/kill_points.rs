@@ -48,7 +48,7 @@ fn dying_at_any_place_loses_and_doubles_nothing() {
 fn die_at(point: &str) -> (Counts, bool) {
     let sandbox = Sandbox::new();
     let apps = Numbered::several(2, 5);
-    let rest = "max_restarts = 3\nrestart_delay = \"1ms\"";
+    let rest = "max_restarts = 3\nrestart_delay = \"1ms\"\nlog_file = \"all.log\"\nlog_timestamps = true";
     sandbox.ecosystem(&apps.iter().map(|app| app.toml(&sandbox, rest)).collect::<String>());
     // The first command may lose its daemon in the middle; a person says it again, and so does this test.
     let mut last = run(sandbox.command(&["apply", "--detach"]).env("PM_KILLPOINT", point));

@@ -4,6 +4,7 @@ pub(super) mod deleted;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -154,7 +155,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
         let paths = files(&context.logs_folder, &instance, policy, run);
         for (stream, path) in [(Stream::Stdout, paths.stdout), (Stream::Stderr, paths.stderr)] {
             let is_wanted = query.stream.is_none_or(|wanted| wanted == stream);
-            if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX)
+            let is_kept = |path: &PathBuf| path.as_path() != Path::new("/dev/null");
+            if let Some(path) = path.filter(is_kept).filter(|_| is_wanted && sources.len() < SOURCES_MAX)
                 && paths_seen.insert(path.clone())
             {
                 let location = Location::of(path, stream, policy, run);
@@ -375,7 +377,8 @@ async fn send(outlet: &Outlet, lines: Vec<Line>, shared: &SharedFiles) -> bool {
 
 fn shown(line: Line, shared: &SharedFiles) -> LogLine {
     let shared_with = shared.others(&line.instance, line.stream).to_vec();
-    LogLine { shared_with, ..LogLine::new(line.at, line.instance, line.stream, line.text) }
+    let shown_as = shared.form(&line.instance);
+    LogLine { shared_with, shown_as, ..LogLine::new(line.at, line.instance, line.stream, line.text) }
 }
 
 /// If nothing at all can be read, that is the answer.

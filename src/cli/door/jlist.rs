@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::scene::{DoorScene, ListedProcess};
-use crate::model::{App, Exit, RestartWhen};
+use crate::model::{App, Exit, RestartWhen, Template};
 use crate::os;
 
 /// Every process.
@@ -44,12 +44,12 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
     let slot = row.slot.unwrap_or(0);
     let env = app.run.env.iter().map(|(name, value)| (name.clone(), Value::from(value.to_string())));
     let env: Map<String, Value> = env.collect();
-    let words = |words: &[crate::model::Template]| -> Value {
-        words.iter().map(|word| Value::from(word.to_string())).collect()
-    };
+    let words = |words: &[Template]| -> Value { words.iter().map(|word| Value::from(word.to_string())).collect() };
     let args = if app.run.script.is_some() { words(&app.run.args) } else { words(&app.run.command) };
     let files = member.log_files();
     let path = |path: Option<&std::path::PathBuf>| path.map_or(Value::Null, |path| path.to_string_lossy().into());
+    // The file that other programs read, where one is written beside the log.
+    let named = |file: Option<&Template>| file.map(|file| Value::from(file.fill(slot, app.run.port)));
     let started = row.started_at.map_or(Value::Null, |time| time.0.into());
     let mut keys = json!({
         "name": member.known.name,
@@ -67,8 +67,8 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
         "args": args,
         "pm_exec_path": member.known.script,
         "pm_cwd": app.run.cwd.to_string_lossy(),
-        "pm_out_log_path": path(files.and_then(|files| files.stdout.as_ref())),
-        "pm_err_log_path": path(files.and_then(|files| files.stderr.as_ref())),
+        "pm_out_log_path": named(app.logs.out_file.as_ref()).unwrap_or(path(files.and_then(|files| files.stdout.as_ref()))),
+        "pm_err_log_path": named(app.logs.error_file.as_ref()).unwrap_or(path(files.and_then(|files| files.stderr.as_ref()))),
         "pm_pid_path": null,
         "watch": app.watching.watch.is_some(),
         "autostart": app.autostart,

@@ -65,6 +65,9 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint, width: Option<usize
         for path in [&files.stdout, &files.stderr].into_iter().flatten() {
             field(&format!("log /{}", files.slot), path.display().to_string());
         }
+        for path in &files.written {
+            field(&format!("file /{}", files.slot), path.display().to_string());
+        }
     }
     let mut table =
         TextTable::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
+
 use super::gate::log_line;
 use super::time::Clock;
 use super::{Paint, Screen};
-use crate::model::{InstanceId, Stream};
+use crate::model::{InstanceId, LogFormat, Stream};
+use crate::rules::{self, LineOrigin, LineWriter};
 use crate::wire::LogLine;
 
 /// How lines are shown.
@@ -15,6 +18,8 @@ pub(in crate::cli) struct LineFormat {
     pub is_raw: bool,
     /// With times.
     pub clock: Option<Clock>,
+    /// For times that apps want by default.
+    zone: TimeZone,
     /// Prefixes seen so far: width and colour.
     seen: BTreeMap<InstanceId, usize>,
     width: usize,
@@ -27,7 +32,8 @@ pub(in crate::cli) struct LineFormat {
 impl LineFormat {
     pub(in crate::cli) fn new(is_raw: bool, with_times: bool) -> Self {
         let clock = with_times.then(Clock::local);
-        Self { is_raw, clock, seen: BTreeMap::new(), width: 0, shared_width: 0, has_projects: false }
+        let zone = TimeZone::system();
+        Self { is_raw, clock, zone, seen: BTreeMap::new(), width: 0, shared_width: 0, has_projects: false }
     }
 
     /// Makes room for the prefixes of lines to come.
@@ -67,8 +73,17 @@ impl LineFormat {
             text_of(line, is_terminal, &mut bytes);
             return bytes;
         }
-        if let Some(clock) = &self.clock {
-            bytes.extend(paint.faint(&clock.text(line.at)).bytes());
+        if line.shown_as.log_format == LogFormat::Json {
+            self.object(line, is_terminal, &mut bytes);
+            return bytes;
+        }
+        let own = line.shown_as.log_timestamps.as_deref();
+        let time = match &self.clock {
+            Some(clock) => Some(clock.text(line.at)),
+            None => own.map(|pattern| rules::timestamp(pattern, line.at, &self.zone)),
+        };
+        if let Some(time) = time {
+            bytes.extend(paint.faint(&time).bytes());
             bytes.push(b' ');
         }
         let mark = if line.stream == Stream::Stderr { paint.bad("!") } else { paint.nth(colour, "|") };
@@ -78,6 +93,19 @@ impl LineFormat {
         bytes.push(b' ');
         text_of(line, is_terminal, &mut bytes);
         bytes
+    }
+
+    /// The line as an object, as its app wants it.
+    fn object(&self, line: &LogLine, is_terminal: bool, bytes: &mut Vec<u8>) {
+        let printed = LineOrigin { instance: &line.instance, stream: line.stream };
+        let mut object = Vec::new();
+        LineWriter::new(&line.shown_as, printed, &self.zone).write(&line.bytes(), line.at, false, &mut object);
+        if is_terminal {
+            bytes.extend(log_line(&String::from_utf8_lossy(&object)).bytes());
+        } else {
+            bytes.append(&mut object);
+        }
+        bytes.push(b'\n');
     }
 
     fn colour(&mut self, instance: &InstanceId) -> usize {
@@ -122,7 +150,7 @@ fn text_of(line: &LogLine, is_terminal: bool, bytes: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::WallTime;
+    use crate::model::{LogForm, WallTime};
 
     fn line(instance: &str, stream: Stream, text: &[u8]) -> LogLine {
         LogLine::new(WallTime(0), instance.parse().unwrap(), stream, text.to_vec())
@@ -157,6 +185,25 @@ mod tests {
         format.expect(&lines);
         let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
         assert_eq!(String::from_utf8(text).unwrap(), "api/0     | up\napi/0+b/0 | up\napi/0+2   | up\n");
+    }
+
+    #[test]
+    fn lines_are_shown_as_their_app_wants_them_unless_the_command_says_otherwise() {
+        let of = |log_format, pattern: Option<&str>| LogLine {
+            shown_as: LogForm { log_format, log_timestamps: pattern.map(str::to_owned) },
+            ..line("shop:api/0", Stream::Stdout, b"u\"p")
+        };
+        let text = |is_raw, with_times, line: &LogLine| {
+            let mut format = LineFormat { zone: TimeZone::UTC, ..LineFormat::new(is_raw, with_times) };
+            String::from_utf8(format.format(line, Paint::default(), true)).unwrap()
+        };
+        let stamped = of(LogFormat::Raw, Some("%F"));
+        assert_eq!(text(false, false, &stamped), "1970-01-01 api/0 | u\"p\n");
+        assert_eq!(text(true, false, &stamped), "u\"p\n");
+        assert!(text(false, true, &stamped).contains("00.000 api/0 | "));
+        let object = text(false, false, &of(LogFormat::Json, None));
+        assert!(object.starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000+00:00","app_name":"api""#), "{object}");
+        assert!(object.ends_with("\"message\":\"u\\\"p\"}\n"), "{object}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ impl Worker {
     /// What comes into the pipe from now on is of a process that begins `at` this time: it begins a line, and a part of
     /// its own of the log.
     pub(super) fn begin_process(&mut self, keys: &[StreamKey], before: Before, at: WallTime) {
-        let at = self.files.time_of_next_process(at);
+        let at = self.written.open.time_of_next_process(at);
         for key in keys {
             self.begin_output(*key, before, at);
         }
@@ -23,9 +23,9 @@ impl Worker {
         };
         flow.border = Some(Border { position, at, is_of_process: before != Before::ItsHook });
         if position > flow.moved {
-            self.files.as_of = Some(at); // it came before
+            self.written.open.as_of = Some(at); // it came before
             self.serve(token);
-            self.files.as_of = None;
+            self.written.open.as_of = None;
         } else {
             self.pass_border(token);
         }
@@ -37,7 +37,8 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         let moved = flow.moved;
         if let Some(border) = flow.border.take_if(|border| border.position <= moved) {
-            let _ = self.files.begin(&flow.target, &border);
+            let _ = self.written.open.begin(&flow.target, &border);
+            self.export(token);
         }
     }
 
@@ -46,7 +47,10 @@ impl Worker {
     pub(super) fn begin_line(&mut self, key: StreamKey) {
         let flow = self.tokens.get(&key).and_then(|token| self.flows.get(token));
         if let Some(flow) = flow.filter(|flow| sys::waiting_bytes(flow.pipe()) == 0) {
-            let _ = self.files.end_last_line(&flow.target);
+            let _ = self.written.open.end_last_line(&flow.target);
+            if let Some(token) = self.tokens.get(&key).copied() {
+                self.export(token);
+            }
         }
     }
 }

@@ -169,7 +169,7 @@ keys! {
         "socket_group = \"www-data\"";
     stdin Respawn built Plain in run, Choice(&["null", "pipe"]),
         "\"null\" or \"pipe\"", "\"null\"",
-        "Standard input. `null` is at its end at once; `pipe` stays open and nothing arrives on it, for programs that end with their standard input (watchers, shells).",
+        "Standard input. `null` is at its end at once; `pipe` stays open, for programs that end with their standard input (watchers, shells); `pm attach` and `pm send --stdin` write to it.",
         "stdin = \"pipe\"";
     env Respawn built Template in run, fields::ENV,
         "table of texts, integers, booleans", "empty",
@@ -351,26 +351,22 @@ keys! {
         "path", "`logs/PROJECT/NAME-error-SLOT.log`",
         "Standard error, relative to the file. `${PM_INSTANCE}` is the slot.",
         "error_file = \"logs/api-${PM_INSTANCE}.err\"";
-    log_file Live later Plain, TEXT,
+    log_file Live built Template in logs, TEXT,
         "path", "none",
-        "Both streams also go to this file.",
+        "A file for both outputs, whole lines in the order in which they come; relative to the file. The logs that `pm logs` reads stay beside it.",
         "log_file = \"logs/all.log\"";
-    merge_logs Live later Plain, Boolean,
+    merge_logs Live built Plain in logs, Boolean,
         "true or false", "false",
-        "All instances write to one file.",
+        "Copies that share an `out_file` or `error_file` write whole lines into it. `pm logs` merges the copies in any case.",
         "merge_logs = true";
-    log_date_format Live later Plain, TEXT,
-        "string", "none",
-        "Put a timestamp before every line.",
-        "log_date_format = \"%F %T\"";
-    time Live later Plain, Boolean,
-        "true or false", "false",
-        "Put an ISO timestamp before every line.",
-        "time = true";
-    log_type Live later Plain, Choice(&["raw", "json"]),
+    log_timestamps [time, log_date_format] Live built Plain in logs, Any(&[Boolean, TEXT]),
+        "true, or a pattern of `strftime`", "false",
+        "`pm logs` shows the time of each line, and every line in `out_file`, `error_file` and `log_file` begins with it. `true` is RFC 3339 in local time.",
+        "log_timestamps = \"%F %T\"";
+    log_format [log_type] Live built Plain in logs, Choice(&["raw", "json"]),
         "\"raw\" or \"json\"", "\"raw\"",
-        "`json`: every line becomes an object.",
-        "log_type = \"json\"";
+        "`json`: `pm logs` shows, and `out_file`, `error_file` and `log_file` hold, an object per line: timestamp, app_name, process_id (the slot), type (out or err), message.",
+        "log_format = \"json\"";
     disable_logs Respawn built Plain in logs, Boolean,
         "true or false", "false",
         "Discard all output.",

@@ -3,8 +3,8 @@
 use super::app;
 use crate::model::{
     App, Bytes, ClusterPolicy, Condition, CronOverlap, CronPolicy, Digest, ExecMode, Health, HealthAction, Hooks,
-    HttpProbe, Limits, ListenAccess, ListenAddress, Millis, Probe, Ready, Run, Scheduling, SlotVariables, StdinMode,
-    Template, UpdatePolicy, UpdateStrategy, WatchOptions, WatchPolicy,
+    HttpProbe, Limits, ListenAccess, ListenAddress, LogForm, LogFormat, Millis, Probe, Ready, Run, Scheduling,
+    SlotVariables, StdinMode, Template, UpdatePolicy, UpdateStrategy, WatchOptions, WatchPolicy,
 };
 
 /// One for each kind of probe; together they have every key.
@@ -32,6 +32,9 @@ fn full_app(ready: &Probe, health: Option<&Probe>) -> App {
     app.stop.kill_signal = 2;
     app.logs.out_file = Some(Template::prepared("/var/log/$$out-${PM_INSTANCE}".into()));
     app.logs.error_file = Some(Template::literal("/var/log/$error"));
+    app.logs.log_file = Some(Template::literal("/var/log/$all"));
+    app.logs.merge_logs = true;
+    app.logs.form = LogForm { log_format: LogFormat::Json, log_timestamps: Some("%F".into()) };
     app.ready = Some(Ready { probe: ready.clone(), timeout: Millis::seconds(10), interval: Millis(250) });
     app.health = health.map(|probe| Health {
         probe: probe.clone(),

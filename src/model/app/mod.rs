@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+mod log_policy;
+
+pub use log_policy::{LogForm, LogFormat, LogPolicy, OnLogFull, Rotation};
+
 use super::{
     AppId, AppName, AutoPort, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits,
     ListenAccess, ListenAddress, Millis, ProjectName, Ready, StdinMode, UpdatePolicy, UpdateStrategy, WatchPolicy,
@@ -356,55 +360,6 @@ pub enum StopScope {
     Tree,
     /// The process only; what it started is killed once it has ended.
     Process,
-}
-
-/// Where output goes and how much of it is kept.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogPolicy {
-    /// Standard output; a template with the slot; `None` = `logs/PROJECT/NAME-out-SLOT.log`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub out_file: Option<Template>,
-    /// Standard error; `None` = `logs/PROJECT/NAME-error-SLOT.log`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_file: Option<Template>,
-    /// Throw all output away.
-    #[serde(default)]
-    pub disable_logs: bool,
-    /// When a file is cut.
-    pub log_rotate: Rotation,
-    /// What happens when the disk is full.
-    pub on_log_full: OnLogFull,
-}
-
-impl Default for LogPolicy {
-    fn default() -> Self {
-        Self {
-            out_file: None,
-            error_file: None,
-            disable_logs: false,
-            log_rotate: Rotation { size: Bytes(10 << 20), keep: 5 },
-            on_log_full: OnLogFull::Drop,
-        }
-    }
-}
-
-/// Size and number of log segments.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rotation {
-    /// A file that has reached this size is renamed to a numbered segment.
-    pub size: Bytes,
-    /// Old segments that are kept.
-    pub keep: u32,
-}
-
-/// What happens to lines while the disk is full.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnLogFull {
-    /// The app waits up to 30 s, then lines are dropped, counted and reported.
-    Drop,
-    /// The app waits forever.
-    Block,
 }
 
 /// A text with values that only an instance knows: `${PORT}`, `${PM_INSTANCE}`.
