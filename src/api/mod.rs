@@ -13,6 +13,7 @@ mod cron;
 mod daemon;
 mod environment;
 mod events;
+mod inputs;
 mod logs;
 mod messages;
 mod metrics;

@@ -26,7 +26,8 @@ use super::caller::Caller;
 use super::projects::{history, sources, status};
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
-    Context, answer, apps, change, cron, daemon, environment, events, logs, messages, metrics, rollouts, signals,
+    Context, answer, apps, change, cron, daemon, environment, events, inputs, logs, messages, metrics, rollouts,
+    signals,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -87,6 +88,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/env", get(environment::environment))
         .route("/v1/send", post(messages::send))
         .route("/v1/signal", post(signals::signal))
+        .route("/v1/input", post(inputs::input))
         .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/daemon", get(daemon::status))
         .route("/v1/daemon/restart", post(daemon::restart))

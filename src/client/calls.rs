@@ -1,14 +1,17 @@
 //! One method per route.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::model::ProjectName;
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DeletedLogsAnswer, DescribeAnswer, Edit, EditRequest,
-    EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer,
-    LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanDetail, PlanRequest, ProjectsAnswer, Query,
-    RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer,
-    SendRequest, SignalAnswer, SignalRequest, StatusAnswer, TagRequest,
+    EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, InputAnswer,
+    InputRequest, ListAnswer, LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanDetail, PlanRequest,
+    ProjectsAnswer, Query, RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope,
+    Selection, SendAnswer, SendRequest, SignalAnswer, SignalRequest, StatusAnswer, TagRequest,
 };
 
 /// The project of a folder, or the one that is named.
@@ -17,6 +20,29 @@ fn of_scope(scope: &Scope) -> Query {
 }
 
 type Answer<T> = Result<T, ClientError>;
+
+/// What can be handed to processes.
+pub trait ForProcesses: Serialize {
+    /// Who has got it, and who has not.
+    type Answer: DeserializeOwned;
+    /// Where it is posted.
+    const ROUTE: &'static str;
+}
+
+impl ForProcesses for SendRequest {
+    type Answer = SendAnswer;
+    const ROUTE: &'static str = "/v1/send";
+}
+
+impl ForProcesses for SignalRequest {
+    type Answer = SignalAnswer;
+    const ROUTE: &'static str = "/v1/signal";
+}
+
+impl ForProcesses for InputRequest {
+    type Answer = InputAnswer;
+    const ROUTE: &'static str = "/v1/input";
+}
 
 /// How a daemon ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -185,20 +211,12 @@ impl Client {
         self.connection.ask("GET", &selection.query().with_flag("reveal", reveal).on("/v1/env"), None)
     }
 
-    /// Sends a message to processes.
+    /// Hands something to processes: a message, a line, a signal.
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn send(&mut self, request: &SendRequest) -> Answer<SendAnswer> {
-        self.connection.ask_once("POST", "/v1/send", Some(&json(request)?))
-    }
-
-    /// Sends a signal to processes.
-    ///
-    /// # Errors
-    /// No answer, or a problem.
-    pub fn signal(&mut self, request: &SignalRequest) -> Answer<SignalAnswer> {
-        self.connection.ask_once("POST", "/v1/signal", Some(&json(request)?))
+    pub fn hand_over<T: ForProcesses>(&mut self, request: &T) -> Answer<T::Answer> {
+        self.connection.ask_once("POST", T::ROUTE, Some(&json(request)?))
     }
 
     /// What the workers of an app report of themselves.

@@ -249,7 +249,7 @@ pub enum StdinMode {
     /// `/dev/null`: it is at its end at once.
     #[default]
     Null,
-    /// A pipe of its own on which nothing arrives, and which stays open for as long as the process lives.
+    /// A pipe of its own that stays open for as long as the process lives; lines are written into it by request.
     Pipe,
 }
 

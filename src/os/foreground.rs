@@ -166,3 +166,23 @@ pub(super) fn restore_terminal() {
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before) };
     }
 }
+
+/// Calls `each` with every line of the standard input, without its line feed, on a thread of its own, and `at_end` behind the
+/// last one. The thread ends with the process: whoever waits for a terminal cannot be asked to stop.
+///
+/// # Errors
+/// The kernel refuses a thread.
+pub fn read_typed_lines(
+    each: impl Fn(&[u8]) + Send + 'static,
+    at_end: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let read = move || {
+        let (mut input, mut line) = (io::stdin().lock(), Vec::new());
+        while io::BufRead::read_until(&mut input, b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            each(line.strip_suffix(b"\n").unwrap_or(&line));
+            line.clear();
+        }
+        at_end();
+    };
+    std::thread::Builder::new().name("pm-typed".into()).spawn(read).map(drop)
+}

@@ -54,7 +54,7 @@ pub use files::{
     is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces, remove_if_there,
     walk_files, write_atomically, write_whole,
 };
-pub use foreground::{Interrupts, Keys};
+pub use foreground::{Interrupts, Keys, read_typed_lines};
 pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use init::{create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
 pub use killpoint::{arm_killpoints, killpoint};
@@ -62,10 +62,10 @@ pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_fo
 #[cfg(target_os = "linux")]
 pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
-    FolderInterest, FolderSignal, FolderWatch, Groups, HeldAt, Helper, HelperGate, HoldsNul, InputWatch, Leftover,
-    ListenerLookup, Mailbox, Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat,
-    RESERVED_DESCRIPTORS, Ready, Seen, Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile,
-    SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, VAULT_RECORD_BYTES_MAX, Vault, Waker, abstract_name,
+    FolderInterest, FolderSignal, FolderWatch, Groups, HeldAt, Helper, HelperGate, HoldsNul, INPUT_BYTES_MAX,
+    InputWatch, Leftover, ListenerLookup, Mailbox, Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed,
+    ProcStat, RESERVED_DESCRIPTORS, Ready, Seen, Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess,
+    SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, VAULT_RECORD_BYTES_MAX, Vault, Waker, abstract_name,
     accept_connection, adopt, become_service, become_subreaper, belongs_to_tree, boot_id, children_of,
     close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exec_limits,
     exec_string_bytes, exit_of, exit_of_zombie, file_size_limit, is_another_daemon, is_our_program, is_remote,
@@ -79,7 +79,7 @@ pub use linux::{
     send_packet, sessions, set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode,
     sockets_at_path, spawn, start_ticks, survive_file_size_limit, take_from_channel, take_on, ticks_now, tree_holds,
     trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable, watch_limit,
-    with_rights_of,
+    with_rights_of, write_to_input,
 };
 pub use listen::{
     Listening, is_listening, is_port_free, listen_at, listens_at, may_listen_at, reset_socket, stop_listening,

@@ -87,6 +87,19 @@ pub enum Unsignalled {
     NotAllowed,
 }
 
+/// Why a process did not get a line for its standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoInput {
+    /// There is no process.
+    NotRunning,
+    /// It has no pipe of ours there.
+    NoPipe,
+    /// It does not read.
+    Full,
+    /// It is another user's.
+    NotAllowed,
+}
+
 /// Why something was not said to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSaid {
@@ -138,6 +151,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Metrics(AppId, oneshot::Sender<metrics::AskedWorkers>),
     Say(Vec<InstanceId>, String, oneshot::Sender<Vec<(InstanceId, Saying)>>),
+    Input(Vec<InstanceId>, Vec<u8>, oneshot::Sender<Vec<(InstanceId, Result<(), NoInput>)>>),
     Signal(Vec<InstanceId>, i32, oneshot::Sender<Vec<(InstanceId, Result<u32, Unsignalled>)>>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
@@ -358,6 +372,15 @@ impl Supervisor {
         self.requests.send(Request::EndEverything(reply)).await.ok()?;
         self.world.clusters.settled().await;
         tokio::time::timeout(LAST_SEARCH_MAX, left).await.ok()?.ok()
+    }
+
+    /// Writes into the standard input of these. Those that are gone are left out.
+    pub async fn input(&self, instances: Vec<InstanceId>, text: Vec<u8>) -> Vec<(InstanceId, Result<(), NoInput>)> {
+        let (reply, written) = oneshot::channel();
+        if self.requests.send(Request::Input(instances, text, reply)).await.is_err() {
+            return Vec::new();
+        }
+        written.await.unwrap_or_default()
     }
 
     /// Sends a signal to the main processes of these, and says which process each went to. Those that are gone are left out.

@@ -14,10 +14,10 @@ use super::metrics::ask_workers;
 use super::processes::{HookResult, SearchResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
-use super::{NotSaid, Request, Saying, Unsignalled};
+use super::{NoInput, NotSaid, Request, Saying, Unsignalled};
 use crate::anchor::{AnchorWord, HeldFd};
 use crate::logs::StreamKey;
-use crate::model::{InstanceId, LeftProcess, Moment, Stream};
+use crate::model::{InstanceId, LeftProcess, Moment, StdinMode, Stream};
 use crate::os::{self, Helper};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -205,6 +205,7 @@ impl Loop {
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
             Request::Metrics(app, reply) => drop(reply.send(ask_workers(&self.actor, &app))),
             Request::Say(instances, line, reply) => drop(reply.send(self.say(instances, &line))),
+            Request::Input(instances, text, reply) => drop(reply.send(self.input(instances, &text))),
             Request::Signal(instances, signal, reply) => drop(reply.send(self.signal(instances, signal))),
             Request::Beside(instance, incarnation, command, reply) => {
                 self.run_beside(&instance, incarnation, command, reply);
@@ -247,6 +248,28 @@ impl Loop {
             Some((instance, saying))
         };
         instances.into_iter().filter_map(say).collect()
+    }
+
+    fn input(&self, instances: Vec<InstanceId>, text: &[u8]) -> Vec<(InstanceId, Result<(), NoInput>)> {
+        let processes = &self.actor.host.processes;
+        let write = |instance: InstanceId| {
+            let row = self.actor.registry.row_of(&instance)?;
+            let known = self.actor.registry.get(row)?;
+            let main = processes.main(row).filter(|_| known.process.is_some());
+            let outcome = main.ok_or(NoInput::NotRunning).and_then(|main| {
+                if known.record.spec.run.stdin != StdinMode::Pipe {
+                    return Err(NoInput::NoPipe);
+                }
+                os::write_to_input(main.pid(), || main.signal(0).is_ok(), text).map_err(|error| match error.kind() {
+                    io::ErrorKind::WouldBlock => NoInput::Full,
+                    io::ErrorKind::InvalidInput => NoInput::NoPipe,
+                    io::ErrorKind::PermissionDenied => NoInput::NotAllowed,
+                    _ => NoInput::NotRunning,
+                })
+            });
+            Some((instance, outcome))
+        };
+        instances.into_iter().filter_map(write).collect()
     }
 
     fn signal(&self, instances: Vec<InstanceId>, signal: i32) -> Vec<(InstanceId, Result<u32, Unsignalled>)> {

@@ -13,6 +13,7 @@ mod deleted_logs;
 mod environment;
 mod event;
 mod history;
+mod input;
 mod instances;
 mod log;
 mod message;
@@ -37,6 +38,7 @@ pub use history::{
     AppDifference, HistoryAnswer, HistoryApp, HistoryDifference, HistoryEntryAnswer, HistoryRow, RollbackAnswer,
     RollbackRequest, TagRequest,
 };
+pub use input::{InputAnswer, InputRequest, NotWritten, WhyNotWritten};
 pub use instances::{
     BriefAnswer, BriefRow, DeclaredRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow,
     ReadinessRow, Row,

@@ -12,6 +12,7 @@ mod support;
 // ---- one file says what runs
 mod accepted_is_done;
 mod apply;
+mod attach;
 mod bad_files;
 mod bounded;
 mod build_first;
@@ -95,6 +96,7 @@ mod consent;
 mod crash_loop;
 mod events_and_why;
 mod hostile_text;
+mod log_files;
 mod log_flood;
 mod log_links;
 mod log_rotation;

@@ -79,6 +79,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<exec::Exec>(),
     Entry::of::<workers::SignalCommand>(),
     Entry::of::<workers::Send>(),
+    Entry::of::<workers::Attach>(),
     Entry::of::<workers::Metrics>(),
     Entry::of::<ecosystem::Explain>(),
     Entry::of::<ecosystem::Schema>(),

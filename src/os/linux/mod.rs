@@ -62,7 +62,7 @@ pub use messages::{
 };
 pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
-pub use pipe::{output_pipe, pipe_inode, pipe_of_process};
+pub use pipe::{INPUT_BYTES_MAX, output_pipe, pipe_inode, pipe_of_process, write_to_input};
 pub use poller::{Poller, Ready, Waker};
 pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, moment_of_ticks, oom_kills, own_pid,

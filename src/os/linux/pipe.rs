@@ -4,9 +4,9 @@
 //! is a file description of its own, with flags of its own.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, fchmod, fstat};
@@ -101,6 +101,36 @@ pub(super) fn endless_pipe() -> io::Result<OwnedFd> {
     another_end(reader.as_fd())
 }
 
+/// Most bytes that go into a pipe in one piece, whoever else writes into it (`PIPE_BUF`).
+pub const INPUT_BYTES_MAX: usize = 4096;
+
+/// Writes into the pipe that a process has as its standard input: all of it or nothing, at once. The caller knows that the
+/// process is still the one that he means.
+///
+/// # Errors
+/// `WouldBlock`: the process does not read, and its pipe is full. `InvalidInput`: it has no such pipe, or these are more than
+/// [`INPUT_BYTES_MAX`]. `PermissionDenied`: we may not look into it.
+pub fn write_to_input(pid: u32, is_still_it: impl FnOnce() -> bool, bytes: &[u8]) -> io::Result<()> {
+    let open = || OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(format!("/proc/{pid}/fd/0"));
+    if bytes.len() > INPUT_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // Looked at first: to open a terminal or a device may do something.
+    let found = fs::metadata(format!("/proc/{pid}/fd/0")).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Err(io::ErrorKind::InvalidInput.into()), // closed
+        _ => Err(error),
+    })?;
+    if !found.file_type().is_fifo() || found.mode() & 0o777 != OUTPUT_MODE {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut pipe = open()?;
+    let opened = pipe.metadata()?;
+    if !is_still_it() || (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    pipe.write_all(bytes)
+}
+
 fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
@@ -112,7 +142,7 @@ fn open_both_ways(path: &Path, flags: i32) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
     use std::process::{Child, Command, Stdio};
 
     use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -150,7 +180,7 @@ mod tests {
     }
 
     fn sleeper(out: Stdio) -> Child {
-        Command::new("sleep").arg("1000").stdout(out).spawn().unwrap()
+        Command::new("sleep").arg("1000").stdin(Stdio::null()).stdout(out).spawn().unwrap()
     }
 
     #[test]
@@ -172,6 +202,36 @@ mod tests {
             child.wait().unwrap();
         }
         assert!(pipe_of_process(keeper.id(), inode).is_err(), "the process is gone");
+    }
+
+    #[test]
+    fn input_goes_into_the_pipe_of_a_process_whole_or_not_at_all() {
+        let pipe = endless_pipe().unwrap();
+        let reader = another_end(pipe.as_fd()).unwrap();
+        let mut reader_of_none = Command::new("sleep").arg("1000").stdin(pipe).spawn().unwrap();
+        let pid = reader_of_none.id();
+        write_to_input(pid, || true, b"hello\n").unwrap();
+        assert_eq!(read_some(reader.try_clone().unwrap()), b"hello\n");
+        let long = [b'x'; INPUT_BYTES_MAX + 1];
+        let kind = |result: io::Result<()>| result.map_err(|error| error.kind());
+        assert_eq!(kind(write_to_input(pid, || true, &long)), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(kind(write_to_input(pid, || false, b"x")), Err(io::ErrorKind::NotFound));
+        let mut written = 0;
+        let full = loop {
+            match write_to_input(pid, || true, &long[..1000]) {
+                Ok(()) => written += 1000,
+                Err(error) => break error.kind(),
+            }
+            assert!(written < 1 << 20, "a pipe has an end");
+        };
+        assert_eq!(full, io::ErrorKind::WouldBlock);
+        let mut other = sleeper(Stdio::null());
+        // Its own standard input is none of ours.
+        assert_eq!(kind(write_to_input(other.id(), || true, b"x")), Err(io::ErrorKind::InvalidInput));
+        for child in [&mut reader_of_none, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ and to replace apps. Exits with 1 if a copy did not get it.";
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(self.apps)?;
-        let answer = Session::client()?.signal(&SignalRequest { selection, signal: self.signal })?;
+        let answer = Session::client()?.hand_over(&SignalRequest { selection, signal: self.signal })?;
         let code = if answer.failed.is_empty() { Code::Ok } else { Code::Error };
         if self.json.json {
             session.screen.json(&answer)?;
