@@ -63,10 +63,15 @@ fn no_request_fails_while_a_bad_commit_comes_and_is_gone_back_from() {
     load.wait_answers(50);
     let rounds = std::env::var("PM_LOAD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
     for round in 1..=rounds {
-        // Not good at once, or only once it serves; nobody dies, the worker, the daemon, or both after each other.
-        let commit = serve(&origin, port, if round.is_multiple_of(2) { "bad" } else { "later" }, round);
+        // One that fails once it serves, so that there is time for a death of the worker, of the daemon, of both after each other;
+        // and one that never serves.
+        let (version, is_undisturbed) = if round % 4 == 0 { ("bad", true) } else { ("later", false) };
+        let commit = serve(&origin, port, version, round);
         sandbox.pm(&["source", "sync", "shop", "--detach"]).ok();
-        wait_until("it is under way", SOON, || row(&sandbox)["under_way"]["commit"] == commit.as_str());
+        wait_until(&format!("round {round}: it is under way"), SOON, || {
+            let row = row(&sandbox);
+            row["under_way"]["commit"] == commit.as_str() || (is_undisturbed && row["attempted"] == commit.as_str())
+        });
         if round % 4 == 1 || round % 4 == 3 {
             let is_worker = |args: &[String]| args.get(1).is_some_and(|word| word == "source-worker");
             let worker = wait_for("the worker", SOON, || {

@@ -28,9 +28,10 @@ fn as_user(origin: &Origin, version: &str, users: &[(&str, &str)]) -> String {
     let mut text = "project = \"shop\"\n".to_owned();
     for (name, user) in users {
         let user = if user.is_empty() { String::new() } else { format!("user = \"{user}\"\n") };
-        text.push_str(&format!(
+        let app = format!(
             "[[apps]]\nname = \"{name}\"\ncwd = \"apps/{name}\"\ncommand = \"sh run.sh\"\nmax_restarts = 0\n{user}"
-        ));
+        );
+        text.push_str(&app);
         origin.file(&format!("apps/{name}/run.sh"), &format!("# {version}\ncat version\nexec sleep 1000\n"));
         origin.file(&format!("apps/{name}/version"), &format!("version {version}\n"));
     }

@@ -52,12 +52,15 @@ fn send(address: SocketAddr, request: &[u8]) -> String {
 fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
     let mut head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head = format!("{head}{name}: {value}\r\n");
     }
     let answer = send(address, format!("{head}\r\n{body}").as_bytes());
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.unwrap_or_else(|| panic!("no answer to {head}: {answer:?}"))
 }
+
+/// A path, the answer that it gets, the headers, and the body.
+type Call<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], &'a str);
 
 /// As GitHub sends a push.
 fn push(address: SocketAddr, branch: &str) -> u16 {
@@ -110,7 +113,7 @@ fn who_does_not_know_the_secret_gets_nothing() {
     origin.apps(&[("api", "2")]);
     let body = "{\"ref\":\"refs/heads/main\"}";
     let (good, other) = (signature(SECRET, body.as_bytes()), signature("another secret of 16", body.as_bytes()));
-    let unsigned: [(&str, u16, &[(&str, &str)], &str); 8] = [
+    let unsigned: [Call<'_>; 8] = [
         ("/hooks/shop", 401, &[], body),
         ("/hooks/shop", 401, &[("X-Hub-Signature-256", &other)], body),
         ("/hooks/shop", 401, &[("X-Hub-Signature-256", &good)], "{\"ref\":\"refs/heads/mains\"}"),
@@ -158,7 +161,7 @@ fn the_setting_outlives_every_death_and_the_secret_is_nowhere_to_be_seen() {
     let mut shown = String::new();
     for words in [&["source", "status", "shop"][..], &["source", "list", "--json"], &["events", "-A"]] {
         let output = sandbox.pm(words).ok();
-        shown.push_str(&format!("{}{}", output.stdout, output.stderr));
+        shown = shown + &output.stdout + &output.stderr;
     }
     shown.push_str(&fs::read_to_string(sandbox.home().join("logs/daemon.log")).unwrap_or_default());
     for process in sandbox.processes() {
@@ -170,7 +173,7 @@ fn the_setting_outlives_every_death_and_the_secret_is_nowhere_to_be_seen() {
         let entry = entry.unwrap();
         let holds =
             fs::read(entry.path()).is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
-        assert!(!holds || entry.metadata().unwrap().permissions().mode() & 0o077 == 0, "{entry:?}");
+        assert!(!holds || entry.metadata().unwrap().permissions().mode() & 0o777 == 0o600, "{entry:?}");
     }
     sandbox.pm(&["source", "webhook", "shop", "--off"]).ok().says(&["has no webhook any more"]);
     wait_until("nobody listens", SOON, || TcpStream::connect(address_or(&sandbox, address_after)).is_err());
