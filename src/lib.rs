@@ -11,6 +11,7 @@ pub mod model;
 // ---- deciding: pure, no I/O, no clock
 pub mod cluster;
 pub mod ecosystem;
+pub mod import;
 pub mod lifecycle;
 pub mod metrics;
 pub mod plan;

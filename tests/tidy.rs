@@ -15,7 +15,7 @@ mod ratchets;
 mod words;
 
 /// Rooms that decide: same arguments, same answer. Time and context are arguments.
-const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle", "cluster", "metrics", "pm2"];
+const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle", "cluster", "metrics", "pm2", "import"];
 
 /// Ways to the kernel: modules of `std`, `libc` and `rustix`.
 const KERNEL: &[&str] = &["fs", "net", "process", "env", "thread", "libc", "rustix"];

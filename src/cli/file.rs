@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::foreign;
 use super::git;
 use super::host::{LocalHost, Pipes};
 use super::output::harmless;
@@ -24,17 +25,6 @@ use crate::wire::{FORMAT, ProjectRow};
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// What is looked for when no file is named.
 const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "ecosystem.json"];
-
-/// Files of other tools, and how to do the same here.
-const OTHERS: [(&str, &str); 5] = [
-    ("compose.yaml", COMPOSE_ADVICE),
-    ("compose.yml", COMPOSE_ADVICE),
-    ("docker-compose.yml", COMPOSE_ADVICE),
-    ("docker-compose.yaml", COMPOSE_ADVICE),
-    ("Procfile", "a line `web: COMMAND` becomes `[apps.web]` with `command = \"COMMAND\"` in ecosystem.toml"),
-];
-const COMPOSE_ADVICE: &str =
-    "what is no container becomes `[apps.NAME]` with `command`, `cwd`, `env`, `port`, `depends_on` in ecosystem.toml";
 
 /// Which files, and what is laid over them.
 #[derive(Args, Debug, Clone, Default)]
@@ -364,9 +354,8 @@ fn find_in(folder: &Path) -> Result<Option<PathBuf>, CommandError> {
 
 /// What to do in a folder without an ecosystem file: one with the file of another tool is told how to begin.
 fn way_out(folder: &Path) -> String {
-    let others = OTHERS.iter().find(|(name, _)| os::exists(&folder.join(name)));
-    match others {
-        Some((name, advice)) => format!("`{name}` is not an ecosystem file: {advice}"),
+    match foreign::NAMES.iter().find(|name| os::exists(&folder.join(name))) {
+        Some(name) => format!("`{name}` is not an ecosystem file: `pm import` makes one of it"),
         None => "write one, or name it: `pm apply FILE`; `pm start SCRIPT` works without a file".to_owned(),
     }
 }

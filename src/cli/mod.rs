@@ -13,6 +13,7 @@ mod dev;
 mod door;
 mod fail;
 mod file;
+mod foreign;
 mod git;
 mod host;
 mod live;

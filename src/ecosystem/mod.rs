@@ -278,6 +278,16 @@ pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
     (report.errors == 0).then(|| tree.to_json())
 }
 
+/// The data of a file of another tool: YAML, or JSON with comments.
+///
+/// # Errors
+/// It is not UTF-8, does not parse, or is too large; the first reason.
+pub fn data(path: &Path, text: &[u8]) -> Result<serde_json::Value, String> {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+    syntax::data(path, text)
+}
+
 /// Without the byte order mark that some editors write.
 fn without_mark(file: &SourceFile) -> SourceFile {
     match file.text.strip_prefix(b"\xEF\xBB\xBF") {

@@ -3,13 +3,14 @@
 //! In:    the value that `ecosystem.config.js` exports, as JSON; the shell it was evaluated in
 //! Out:   a document of [`crate::ecosystem`], and what is different or ignored, in one line each
 //! Never: running JavaScript (the command line has `node` do that); I/O; a key that is dropped without a word
-//! Walk:  [`crate::cli`] → `shape` → `app` (`program`, `running`, `output`) → [`crate::ecosystem`]; `toml` for `pm import`
+//! Walk:  [`crate::cli`] → `shape` (`dump` for what runs) → `app` (`program`, `running`, `output`) → [`crate::ecosystem`]; `toml` for `pm import`
 //!
 //! PM2 accepts more than we do: numbers as text, milliseconds without a unit, several spellings of a key. That leniency
 //! ends here. Where PM2 and `pm` differ, `pm` is meant, and a remark says so.
 
 mod app;
 mod command;
+mod dump;
 mod env;
 mod keys;
 mod moment;
@@ -30,6 +31,7 @@ pub use command::{
     DoorCall, DoorOptions, DoorVerb, KnownProcess, Misuse, ProcessNumbers, Selector, app_of, as_through_the_door,
     choose, read_words,
 };
+pub use dump::of_processes;
 pub use toml::to_toml;
 
 /// What a configuration file exports, and where.
@@ -59,6 +61,19 @@ pub struct Translation {
     pub apps: Vec<TranslatedApp>,
     /// What is different or ignored, in the order of the file.
     pub remarks: Vec<Remark>,
+    /// Keys that hold for every app.
+    pub defaults: Vec<DefaultKey>,
+}
+
+/// A key under `defaults`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DefaultKey {
+    /// As in an ecosystem file.
+    pub key: &'static str,
+    /// Its value.
+    pub value: Value,
+    /// Why it is there, for a comment.
+    pub why: &'static str,
 }
 
 /// One app in the keys of an ecosystem file.
@@ -107,14 +122,16 @@ impl Translation {
             Value::Object(keys.chain(profiles).collect())
         });
         let apps = apps.collect();
-        let defaults = DEFAULTS.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value)));
+        let defaults = self.defaults.iter().map(|default| (default.key.to_owned(), default.value.clone()));
         let defaults = Value::Object(defaults.collect());
         Value::Object(Map::from_iter([("apps".to_owned(), apps), ("defaults".to_owned(), defaults)]))
     }
 }
 
 /// What PM2 does with every app, and apps rely on.
-const DEFAULTS: &[(&str, &str)] = &[("kill_signal", "SIGINT")];
+fn defaults() -> Vec<DefaultKey> {
+    vec![DefaultKey { key: "kill_signal", value: Value::from("SIGINT"), why: "as PM2" }]
+}
 
 /// Translates a whole file. `profile`: the name given with `--env`, which some names of apps depend on.
 ///
@@ -133,7 +150,7 @@ pub fn translate(export: &Export, profile: Option<&str>) -> Result<Translation, 
         return Err(Misfit(misfits));
     }
     make_names_unique(&mut apps, &mut remarks);
-    Ok(Translation { apps, remarks })
+    Ok(Translation { apps, remarks, defaults: defaults() })
 }
 
 /// PM2 lets several apps have one name.

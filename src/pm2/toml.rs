@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::{DEFAULTS, Remark, Translation};
+use super::{Remark, Translation};
 
 /// Longest line that a table is written into.
 const LINE_LENGTH_MAX: usize = 100;
@@ -15,9 +15,11 @@ pub fn to_toml(translation: &Translation, from: &str) -> String {
     for remark in translation.remarks.iter().filter(|remark| remark.app.is_none()) {
         comment(&mut file, remark);
     }
-    file.push_str("\n[defaults]\n");
-    for (key, value) in DEFAULTS {
-        let _ = writeln!(file, "{key} = {} # as PM2", inline_value(&Value::from(*value)));
+    if !translation.defaults.is_empty() {
+        file.push_str("\n[defaults]\n");
+    }
+    for default in &translation.defaults {
+        let _ = writeln!(file, "{} = {} # {}", default.key, inline_value(&default.value), default.why);
     }
     for app in &translation.apps {
         file.push_str("\n[[apps]]\n");

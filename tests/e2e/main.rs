@@ -124,6 +124,7 @@ mod first_caller;
 mod first_commands;
 mod foreground;
 mod full_disk;
+mod import_others;
 mod kill_points;
 mod lost_state;
 mod lost_table;

@@ -124,7 +124,7 @@ fn translated(folder: &Path, value: &Value) -> Result<(TranslatedApp, Vec<Remark
     let export = Export::of_data(value.clone());
     let mut translation = translate(&export, None).map_err(|misfit| unusable(&misfit))?;
     as_through_the_door(&mut translation, folder.to_str());
-    let Translation { apps, remarks } = translation;
+    let Translation { apps, remarks, .. } = translation;
     let first = apps.into_iter().next().map(|app| (app, remarks));
     first.ok_or_else(|| unusable(&"there is nothing to start"))
 }
@@ -240,7 +240,7 @@ fn standard_input(session: &mut Session, call: &DoorCall) -> Ending {
     for app in apps {
         let scene = DoorScene::ask(session)?;
         let meant: Vec<ListedProcess<'_>> = scene.members().filter(|member| member.known.name == app.name).collect();
-        let mut translation = Translation { apps: vec![app], remarks: Vec::new() };
+        let mut translation = Translation { apps: vec![app], remarks: Vec::new(), defaults: Vec::new() };
         as_through_the_door(&mut translation, folder.to_str());
         for app in translation.apps {
             let value = Value::Object(app.keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect());

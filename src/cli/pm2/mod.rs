@@ -1,5 +1,7 @@
 //! PM2's configuration files, read as ecosystem files: `node` evaluates what is JavaScript, as the calling user.
 
+mod running;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -14,6 +16,8 @@ use crate::ecosystem::{self, SourceFile};
 use crate::model::Millis;
 use crate::os::{self, ToolAnswer, ToolCall};
 use crate::pm2::{self, Export, Misfit, Remark, Translation};
+
+pub(super) use running::running;
 
 /// What a file of PM2 is called, where no ecosystem file stands beside it.
 pub(super) const NAMES: [&str; 8] = [

@@ -12,19 +12,17 @@ pub(super) struct Foreign {
 
 const COMPOSE: Foreign = Foreign {
     what: "a compose file",
-    hint: "write an ecosystem.toml: each service that is no container becomes `[apps.NAME]` with `command`, `cwd`, `env`, `port`, `depends_on`",
+    hint: "`pm import FILE` makes an ecosystem.toml of it: each service that names its `command` becomes an app",
 };
-const PROCFILE: Foreign = Foreign {
-    what: "a Procfile",
-    hint: "write an ecosystem.toml: a line `web: COMMAND` becomes `[apps.web]` with `command = \"COMMAND\"`",
-};
+const PROCFILE: Foreign =
+    Foreign { what: "a Procfile", hint: "`pm import FILE` makes an ecosystem.toml of it: each line becomes an app" };
 const UNIT: Foreign = Foreign {
     what: "a systemd unit",
     hint: "write an ecosystem.toml: `ExecStart` becomes `command`, `WorkingDirectory` `cwd`, `Environment` `env`, `User` `user`",
 };
 const PM2: Foreign = Foreign {
     what: "a program, such as PM2's ecosystem.config.js",
-    hint: "write its apps into an ecosystem.toml; most keys have the same name",
+    hint: "name it ecosystem.config.js: then it is read as PM2 reads it; `pm import` makes an ecosystem.toml of it",
 };
 
 /// Known by its name or by how it begins.

@@ -84,6 +84,26 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
     Some(tree)
 }
 
+/// The data of a file, whatever declares it: YAML, or JSON with comments.
+///
+/// # Errors
+/// It does not parse, or it is too large; the first reason.
+pub(super) fn data(path: &Path, text: &str) -> Result<serde_json::Value, String> {
+    let mut report = Findings::default();
+    let tree = match extension(path) {
+        "json" | "jsonc" => json::parse(text, 0, true, &mut report),
+        _ => yaml::parse(text, 0, &mut report),
+    };
+    let mut budget = Budget::new();
+    match tree {
+        Some(tree) if report.errors == 0 => match budget.measure(&tree, 0) {
+            None => Ok(tree.to_json()),
+            Some((_, what)) => Err(what.to_owned()),
+        },
+        _ => Err(report.findings.first().map_or_else(|| "it does not parse".to_owned(), |found| found.message.clone())),
+    }
+}
+
 fn refuse(foreign: &foreign::Foreign, start: Span, report: &mut Findings) {
     let message = format!("this is {}, not an ecosystem file", foreign.what);
     report.error(code::UNKNOWN_FORMAT, start, message).hint(foreign.hint);
