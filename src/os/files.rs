@@ -49,6 +49,27 @@ pub fn read_pieces(path: &Path, bytes_max: u64, mut take: impl FnMut(&[u8])) -> 
     }
 }
 
+/// Empties a regular file of the calling user, which others may be writing to; how many bytes it had.
+///
+/// # Errors
+/// `PermissionDenied`: it is another user's, or has a second name, or is a link. `NotFound`, …
+pub fn empty_own_file(path: &Path) -> io::Result<u64> {
+    let before = fs::symlink_metadata(path)?;
+    let is_own = |found: &fs::Metadata| {
+        found.is_file() && found.uid() == user_id() && found.nlink() == 1 && found.ino() == before.ino()
+    };
+    if !is_own(&before) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let file = OpenOptions::new().write(true).open(path)?;
+    // It may have been exchanged for another one meanwhile.
+    if !is_own(&file.metadata()?) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    file.set_len(0)?;
+    Ok(before.len())
+}
+
 fn open_file(path: &Path) -> io::Result<File> {
     must_be_file(&fs::metadata(path)?)?;
     let file = contents::open(path)?;
@@ -319,6 +340,23 @@ mod tests {
         assert_eq!(find_program(plain.as_os_str(), OsStr::new("")), Some(plain.clone()));
         assert_eq!(find_program(OsStr::new("sh"), &path), Some(PathBuf::from("/bin/sh")));
         assert_eq!(first_line(&plain).as_deref(), Some("#!/bin/sh\r"), "the kernel takes it as it is");
+    }
+
+    #[test]
+    fn only_a_file_of_ones_own_is_emptied() {
+        let home = tempfile::tempdir().unwrap();
+        let (log, link, second) = (home.path().join("a.log"), home.path().join("link"), home.path().join("b.log"));
+        fs::write(&log, "lines\n").unwrap();
+        assert_eq!(empty_own_file(&log).unwrap(), 6);
+        assert_eq!(fs::read(&log).unwrap(), b"");
+        fs::write(&log, "lines\n").unwrap();
+        std::os::unix::fs::symlink(&log, &link).unwrap();
+        assert_eq!(empty_own_file(&link).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        fs::hard_link(&log, &second).unwrap();
+        assert_eq!(empty_own_file(&log).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(fs::read(&log).unwrap(), b"lines\n");
+        assert_eq!(empty_own_file(home.path()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(empty_own_file(&home.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -50,9 +50,9 @@ pub use file_tree::{
     sync_tree,
 };
 pub use files::{
-    append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
-    is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces, remove_if_there,
-    walk_files, write_atomically, write_whole,
+    append_capped, canonicalize, create_private_folder, empty_own_file, exists, file_names, find_program, first_line,
+    for_all_users, is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces,
+    remove_if_there, walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys, read_typed_lines};
 pub use home::{Home, HomeError, make_files_for_owner_of};

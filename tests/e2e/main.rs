@@ -133,6 +133,7 @@ mod passing_trouble;
 mod permissions;
 mod pipes;
 mod pm2_commands;
+mod pm2_errands;
 mod pm2_files;
 mod pm2_recorded;
 mod run_as;

@@ -188,9 +188,16 @@ fn what_is_not_there_says_so_and_does_nothing() {
     let sandbox = with_files();
     pm2(&sandbox, "start app.sh").ok();
     let before = pid(&sandbox, "app");
-    for line in
-        ["flush", "reset app", "deploy x", "monit", "install pm2-logrotate", "sendSignal SIGUSR2 app", "set a b"]
-    {
+    for line in [
+        "deploy x",
+        "install pm2-logrotate",
+        "send app x",
+        "attach app",
+        "trigger app gc",
+        "serve dist",
+        "imonit",
+        "cleardump",
+    ] {
         let output = pm2(&sandbox, line).code(1);
         assert!(output.stdout.is_empty() && output.stderr.contains("is not there: "), "{output}");
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::scene::{DoorScene, ListedProcess};
+use super::version::version_of;
 use crate::model::{App, Exit, RestartWhen, Template};
 use crate::os;
 
@@ -58,8 +59,8 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
         "pm_id": member.number,
         "restart_time": member.restarts(),
         "unstable_restarts": row.status.count.unwrap_or(0),
-        "pm_uptime": started,
-        "created_at": started,
+        "pm_uptime": started.clone(),
+        "created_at": member.counted_from.map_or(started, |from| from.at.0.into()),
         "exec_mode": mode(app),
         "instances": member.app.scaled.or(app.instances).unwrap_or(1),
         "exec_interpreter": app.run.interpreter.as_deref().unwrap_or("none"),
@@ -77,7 +78,7 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
         "instance_var": app.run.slot_variables.instance_var,
         "NODE_APP_INSTANCE": slot,
         "username": user,
-        "version": "N/A",
+        "version": version_of(&member.known.script),
         "node_version": "N/A",
         "env": env,
     });

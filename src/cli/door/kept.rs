@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::fail::CommandError;
 use super::super::session::Session;
-use crate::model::Millis;
+use crate::model::{Millis, WallTime};
 use crate::os::{self, Lock};
 use crate::pm2::ProcessNumbers;
 
@@ -29,6 +29,15 @@ pub(super) struct StartedScript {
     pub app: Value,
 }
 
+/// A `reset`: what is counted from when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct CountedFrom {
+    /// Starts of the process before.
+    pub starts: u32,
+    /// When that was.
+    pub at: WallTime,
+}
+
 /// The whole file. One that is lost costs numbers and `--update-env`, no app.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,6 +46,10 @@ pub(super) struct DoorMemory {
     pub scripts: BTreeMap<String, StartedScript>,
     /// Files that were applied from here, with what is given to their apps here.
     pub files: BTreeSet<PathBuf>,
+    /// Processes whose restarts were reset.
+    pub counted_from: BTreeMap<String, CountedFrom>,
+    /// `set KEY VALUE`.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Changes what is kept, and gives it back.

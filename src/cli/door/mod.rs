@@ -6,16 +6,20 @@
 
 mod act;
 mod change;
+mod errand;
 mod follow;
 mod inspect;
 mod jlist;
 mod kept;
 mod logs;
+mod runtime;
 mod say;
 mod scene;
+mod settings;
 mod show;
 mod start;
 mod table;
+mod version;
 
 use super::fail::{Code, CommandError, Ending};
 use super::output::harmless_lines;
@@ -40,8 +44,10 @@ const HELP: &str = "PM2's command line, understood by pm.
   stop|restart|reload|delete APP|ID|NAMESPACE|/REGEX/|FILE|all
   startOrReload|startOrRestart FILE [--env NAME] [--only A,B]
   scale APP N|+N                save, resurrect, kill, ping, update
-  list|ls|ps, jlist, prettylist, describe APP, env ID, pid APP, id APP
-  logs [APP] [--lines N] [--err] [--out] [--raw] [--nostream]
+  list|ls|ps, jlist, prettylist, describe APP, env ID, pid APP, id APP, monit, report
+  logs [APP] [--lines N] [--err] [--out] [--raw] [--nostream], flush [APP]
+  sendSignal SIGNAL APP, reset APP
+  set KEY VALUE, get [KEY], unset KEY|all, multiset PAIRS, conf
   startup, unstartup, init
 
 `pm help` has the commands of pm itself.
@@ -52,7 +58,7 @@ pub(super) fn run(session: &mut Session, words: &[String], native: Native) -> En
     if let Some((first, rest)) = words.split_first()
         && first == NATIVE
     {
-        return foreground(session, rest, native);
+        return runtime::foreground(session, rest, native);
     }
     let answer = read_words(words).map_err(CommandError::from).and_then(|call| {
         session.screen.is_quiet = call.options.has("silent") || os::variable("PM2_SILENT").is_some();
@@ -66,20 +72,6 @@ pub(super) fn run(session: &mut Session, words: &[String], native: Native) -> En
             Err(CommandError::told(1))
         }
     }
-}
-
-/// `pm2-runtime FILE`, `pm2-dev FILE`: `pm run` and `pm dev` in their place.
-fn foreground(session: &mut Session, words: &[String], native: Native) -> Ending {
-    let file = words.iter().skip(1).find(|word| !word.starts_with('-'));
-    if let Some(file) = file
-        && !start::is_configuration(file)
-    {
-        let message = format!("`{file}` is a script: in the foreground only the apps of a file run");
-        return Err(CommandError::new(Code::Usage, message)
-            .hint("name it in an ecosystem.config.js, and that here; or start it directly: `node app.js`"));
-    }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    native(session, &words)
 }
 
 fn perform(session: &mut Session, call: &DoorCall, native: Native) -> Ending {
@@ -106,6 +98,20 @@ fn perform(session: &mut Session, call: &DoorCall, native: Native) -> Ending {
         DoorVerb::Save => {
             say(session, "nothing to save: every change is saved at once; `pm boot enable` starts the apps at boot");
             Ok(Code::Ok)
+        }
+        DoorVerb::Flush => errand::flush(session, call),
+        DoorVerb::Reset => errand::reset(session, call),
+        DoorVerb::Signal => errand::signal(session, call),
+        DoorVerb::Settings => settings::settings(session, call),
+        DoorVerb::Report => {
+            let code = native(session, &["daemon", "status"])?;
+            show::list(session, call).map(|listed| if code == Code::Ok { listed } else { code })
+        }
+        DoorVerb::Monitor if session.screen.is_out_terminal => native(session, &["list", "--watch"]),
+        DoorVerb::Monitor => {
+            let message =
+                format!("`{}` needs a terminal: `pm list` shows what runs, `pm logs` what is printed", call.word);
+            Err(CommandError::new(Code::Usage, message))
         }
         DoorVerb::Resurrect => change::resurrect(session, call),
         DoorVerb::Kill => {

@@ -1,8 +1,10 @@
 //! Every process there is, with the number and the words by which PM2 knows it.
 
+use std::collections::BTreeMap;
+
 use super::super::fail::{Code, CommandError};
 use super::super::session::{self, Session};
-use super::kept;
+use super::kept::{self, CountedFrom};
 use crate::cli::file;
 use crate::model::{AppId, StatusWord};
 use crate::pm2::{KnownProcess, Selector, choose};
@@ -13,6 +15,7 @@ pub(super) struct DoorScene {
     apps: Vec<DescribedApp>,
     places: Vec<(usize, usize)>,
     known: Vec<KnownProcess>,
+    counted_from: BTreeMap<String, CountedFrom>,
 }
 
 /// One process.
@@ -22,6 +25,8 @@ pub(super) struct ListedProcess<'a> {
     pub app: &'a DescribedApp,
     pub row: &'a Row,
     pub known: &'a KnownProcess,
+    /// Since a `reset`.
+    pub counted_from: Option<CountedFrom>,
 }
 
 impl ListedProcess<'_> {
@@ -52,8 +57,13 @@ impl ListedProcess<'_> {
     }
 
     /// Starts after the first one.
-    pub(super) fn restarts(&self) -> u32 {
+    pub(super) fn starts(&self) -> u32 {
         self.row.incarnation.saturating_sub(1).max(self.row.restarts)
+    }
+
+    /// The same since a `reset`.
+    pub(super) fn restarts(&self) -> u32 {
+        self.starts().saturating_sub(self.counted_from.map_or(0, |from| from.starts))
     }
 
     pub(super) fn log_files(&self) -> Option<&LogFiles> {
@@ -104,6 +114,7 @@ impl DoorScene {
             kept.numbers = kept.numbers.renewed(&present);
             let is_there = |name: &String| present.iter().any(|id| name_by_hand(id) == Some(name.as_str()));
             kept.scripts.retain(|name, _| is_there(name));
+            kept.counted_from.retain(|id, _| present.contains(&id.as_str()));
         })?;
         let number = |place: &(usize, usize)| kept.numbers.of(&row(place).id).unwrap_or(u32::MAX);
         places.sort_by_key(number);
@@ -117,7 +128,7 @@ impl DoorScene {
             }
         });
         let known = known.collect();
-        Ok(Self { apps, places, known })
+        Ok(Self { apps, places, known, counted_from: kept.counted_from })
     }
 
     /// In the order of their numbers.
@@ -128,7 +139,9 @@ impl DoorScene {
     fn member(&self, at: usize) -> ListedProcess<'_> {
         let (app, row) = self.places[at];
         let app = &self.apps[app];
-        ListedProcess { number: self.known[at].number, app, row: &app.instances[row], known: &self.known[at] }
+        let (known, row) = (&self.known[at], &app.instances[row]);
+        let counted_from = self.counted_from.get(&row.id).copied();
+        ListedProcess { number: known.number, app, row, known, counted_from }
     }
 
     /// Those that a word means; none if there are none.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::fail::{Code, CommandError, Ending};
 use super::super::file::{self, Daemon, FileArgs};
 use super::super::output::harmless;
+use super::super::pm2;
 use super::super::session::{self, Session};
 use super::super::sudo;
 use super::follow::{edit, follow};
@@ -79,13 +80,20 @@ fn one(session: &mut Session, call: &DoorCall, target: &str) -> Ending {
             act::with(session, call, &scene, &meant)
         };
     }
+    check_is_there(&folder, target)?;
+    script(session, call, &scene, target)
+}
+
+/// What is started is a file, a program on the PATH, or a line for a shell.
+pub(super) fn check_is_there(folder: &Path, target: &str) -> Result<(), CommandError> {
+    let is_file = os::file_kind(&folder.join(target)).is_ok_and(|kind| kind == os::FileKind::File);
     let path = os::variable("PATH").unwrap_or_default();
     let is_line = target.trim().contains(char::is_whitespace);
-    if !is_file && !is_line && os::find_program(target.as_ref(), path.as_ref()).is_none() {
-        let place = file::absolute(&folder, target.as_ref());
-        return Err(CommandError::new(Code::Error, format!("no script `{}`, and no app `{target}`", place.display())));
+    if is_file || is_line || os::find_program(target.as_ref(), path.as_ref()).is_some() {
+        return Ok(());
     }
-    script(session, call, &scene, target)
+    let place = file::absolute(folder, target.as_ref());
+    Err(CommandError::new(Code::Error, format!("no script `{}`, and no app `{target}`", place.display())))
 }
 
 fn script(session: &mut Session, call: &DoorCall, scene: &DoorScene, target: &str) -> Ending {
@@ -118,7 +126,7 @@ fn script(session: &mut Session, call: &DoorCall, scene: &DoorScene, target: &st
 }
 
 /// One app of the command line, in the keys of an ecosystem file.
-fn translated(folder: &Path, value: &Value) -> Result<(TranslatedApp, Vec<Remark>), CommandError> {
+pub(super) fn translated(folder: &Path, value: &Value) -> Result<(TranslatedApp, Vec<Remark>), CommandError> {
     let unusable =
         |why: &dyn std::fmt::Display| CommandError::new(Code::Usage, why.to_string().replace("apps[0].", ""));
     let export = Export::of_data(value.clone());
@@ -130,7 +138,7 @@ fn translated(folder: &Path, value: &Value) -> Result<(TranslatedApp, Vec<Remark
 }
 
 /// What is different.
-fn remark(session: &mut Session, remarks: &[Remark]) {
+pub(super) fn remark(session: &mut Session, remarks: &[Remark]) {
     for remark in remarks {
         session.screen.note(&format!("[PM2][WARN] {}", harmless(&remark.line())));
     }
@@ -230,12 +238,12 @@ fn only(call: &DoorCall) -> Result<Vec<AppName>, CommandError> {
     names.map(|name| AppName::new(name).map_err(wrong)).collect()
 }
 
-/// JSON on standard input.
+/// JSON, or JavaScript that PM2 takes for JSON, on standard input.
 fn standard_input(session: &mut Session, call: &DoorCall) -> Ending {
     let folder = session::folder()?;
-    let apps = translate(&Export::of_data(input()?), None)
-        .map_err(|misfit| CommandError::new(Code::File, misfit.to_string()))?
-        .apps;
+    let translation = input(session)?;
+    remark(session, &translation.remarks);
+    let apps = translation.apps;
     let mut worst = Code::Ok;
     for app in apps {
         let scene = DoorScene::ask(session)?;
@@ -255,20 +263,17 @@ fn standard_input(session: &mut Session, call: &DoorCall) -> Ending {
     Ok(worst)
 }
 
-fn input() -> Result<Value, CommandError> {
+fn input(session: &mut Session) -> Result<Translation, CommandError> {
     let mut text = Vec::new();
     let read = io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut text);
     read.map_err(|error| CommandError::system("cannot read standard input", &error))?;
-    let wrong = |error| CommandError::new(Code::File, format!("standard input is not JSON: {error}"));
-    serde_json::from_slice(&text).map_err(wrong)
+    pm2::read_input(session, text)
 }
 
 /// The names of the apps in a file.
 pub(super) fn names_in(session: &mut Session, call: &DoorCall, target: &str) -> Result<Vec<String>, CommandError> {
     if target == "-" {
-        let translation = translate(&Export::of_data(input()?), None);
-        let apps = translation.map_err(|misfit| CommandError::new(Code::File, misfit.to_string()))?.apps;
-        return Ok(apps.into_iter().map(|app| app.name).collect());
+        return Ok(input(session)?.apps.into_iter().map(|app| app.name).collect());
     }
     let args = FileArgs {
         files: vec![PathBuf::from(target)],

@@ -7,13 +7,31 @@ use unicode_width::UnicodeWidthStr;
 use super::super::output::{Paint, harmless};
 use super::jlist;
 use super::scene::ListedProcess;
+use super::version::version_of;
 use crate::model::{App, Millis};
 use crate::os;
 
-/// Terminals that are narrower get fewer columns.
-const NARROW: usize = 120;
+/// Terminals that are narrower get fewer columns, and fewer still.
+const NARROW: usize = 140;
+const SLIM: usize = 70;
 /// A name keeps as many columns.
 const NAME_MIN: usize = 8;
+/// As wide are columns at least, so that a refreshed table does not jump.
+const WIDTHS: [(&str, usize); 13] = [
+    ("name", 9),
+    ("namespace", 11),
+    ("version", 7),
+    ("mode", 7),
+    ("pid", 8),
+    ("uptime", 6),
+    ("↺", 4),
+    ("status", 9),
+    ("user", 8),
+    ("watching", 8),
+    ("cpu", 8),
+    ("mem", 8),
+    ("memory", 8),
+];
 
 /// A cell: its text, and how it is painted.
 type BoxCell = (String, fn(Paint, &str) -> String);
@@ -64,8 +82,11 @@ fn short_mode(app: &App) -> &'static str {
 
 /// All processes.
 pub(super) fn list(members: &[ListedProcess<'_>], paint: Paint, width: Option<usize>) -> String {
+    let is_slim = width.is_some_and(|width| width < SLIM);
     let is_narrow = width.is_some_and(|width| width < NARROW);
-    let heading: &[&str] = if is_narrow {
+    let heading: &[&str] = if is_slim {
+        &["id", "name", "status", "cpu", "mem"]
+    } else if is_narrow {
         &["id", "name", "mode", "↺", "status", "cpu", "memory"]
     } else {
         &[
@@ -93,6 +114,9 @@ pub(super) fn list(members: &[ListedProcess<'_>], paint: Paint, width: Option<us
         let restarts = || cell(member.restarts().to_string());
         let cpu = || cell(format!("{}%", row.cpu_percent.unwrap_or(0.0).round()));
         let size = || cell(memory(row.memory_bytes.map_or(0, |bytes| bytes.0)));
+        if is_slim {
+            return vec![id(), name(), status(member), cpu(), size()];
+        }
         if is_narrow {
             return vec![id(), name(), mode(), restarts(), status(member), cpu(), size()];
         }
@@ -102,7 +126,7 @@ pub(super) fn list(members: &[ListedProcess<'_>], paint: Paint, width: Option<us
             id(),
             name(),
             cell(member.known.namespace.as_str()),
-            cell("N/A"),
+            cell(version_of(&member.known.script)),
             mode(),
             cell(row.pid.unwrap_or(0).to_string()),
             cell(uptime(row.uptime_ms)),
@@ -125,7 +149,7 @@ pub(super) fn mini(members: &[ListedProcess<'_>]) -> String {
         let _ = writeln!(text, "+--- {}", harmless(&member.known.name));
         for (name, value) in [
             ("namespace", member.known.namespace.clone()),
-            ("version", "N/A".to_owned()),
+            ("version", version_of(&member.known.script)),
             ("pid", row.pid.unwrap_or(0).to_string()),
             ("pm2 id", member.number.to_string()),
             ("status", member.status().to_owned()),
@@ -152,6 +176,7 @@ pub(super) fn details(member: &ListedProcess<'_>, paint: Paint) -> String {
         ("status", member.status().to_owned()),
         ("name", member.known.name.clone()),
         ("namespace", member.known.namespace.clone()),
+        ("version", version_of(&member.known.script)),
         ("project", app.project.to_string()),
         ("restarts", member.restarts().to_string()),
         ("uptime", uptime(member.row.uptime_ms)),
@@ -175,7 +200,7 @@ fn boxed(heading: Option<&[&str]>, mut rows: Vec<Vec<BoxCell>>, paint: Paint, wi
     let columns = heading.map_or_else(|| rows.first().map_or(0, Vec::len), <[&str]>::len);
     let widest = |at: usize| {
         let of_rows = rows.iter().map(|row| row[at].0.width()).max().unwrap_or(0);
-        of_rows.max(heading.map_or(0, |heading| heading[at].width()))
+        of_rows.max(heading.map_or(0, |heading| heading[at].width().max(least(heading[at]))))
     };
     let mut widths: Vec<usize> = (0..columns).map(widest).collect();
     // The name is what can be cut.
@@ -208,6 +233,12 @@ fn boxed(heading: Option<&[&str]>, mut rows: Vec<Vec<BoxCell>>, paint: Paint, wi
         text.push_str("│\n");
     }
     text + &rule("└", "┴", "┘")
+}
+
+/// How wide a column is at least.
+fn least(heading: &str) -> usize {
+    let known = WIDTHS.iter().find(|(name, _)| *name == heading);
+    known.map_or(0, |(_, width)| *width)
 }
 
 /// Shortens a text to so many columns.

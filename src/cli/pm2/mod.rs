@@ -101,6 +101,27 @@ pub(super) fn read(
     Ok(Translation { remarks, ..translation })
 }
 
+/// Reads what stands on standard input: JSON, or JavaScript that PM2 takes for JSON.
+///
+/// # Errors
+/// It cannot be evaluated, or declares nothing that can be run.
+pub(super) fn read_input(session: &mut Session, text: Vec<u8>) -> Result<Translation, CommandError> {
+    let name = Path::new("standard input");
+    if let Ok(value) = serde_json::from_slice(&text) {
+        return pm2::translate(&Export::of_data(value), None).map_err(|misfit| unusable(name, misfit));
+    }
+    // `node` reads a file: nothing but this evaluation sees it.
+    let path = Session::home()?.root.join(format!("pm2-input-{}.js", os::own_pid()));
+    let failed = |error: &io::Error| CommandError::system(format!("cannot write `{}`", path.display()), error);
+    os::write_whole(&path, &text, 0o600).map_err(|error| failed(&error))?;
+    let evaluated = evaluated(session, &path, "expression", None);
+    let _best_effort = os::remove_if_there(&path);
+    let (export, mut remarks) = evaluated?;
+    let mut translation = pm2::translate(&export, None).map_err(|misfit| unusable(name, misfit))?;
+    remarks.append(&mut translation.remarks);
+    Ok(Translation { remarks, ..translation })
+}
+
 fn broken(path: &Path, why: &str) -> CommandError {
     CommandError::new(Code::File, format!("cannot read `{}`: {}", path.display(), harmless(why)))
 }

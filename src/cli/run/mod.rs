@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::dev::events::{DevEvent, DevEvents};
 use super::fail::{Code, CommandError, Ending};
-use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
 use super::output::progress;
 use super::session::Session;
@@ -49,8 +48,12 @@ struct FileRun<'a> {
     failed: Vec<Ended>,
 }
 
-/// Runs until all apps have ended, or until it is interrupted.
-pub(super) fn run(session: &mut Session, file: &FileArgs, timestamps: bool) -> Ending {
+/// Runs what is `declared` until all apps have ended, or until it is interrupted.
+pub(super) fn run(
+    session: &mut Session,
+    timestamps: bool,
+    declared: impl FnOnce(&mut Session) -> Result<Proposed, CommandError>,
+) -> Ending {
     let home = Session::home()?;
     if Session::client_if_running()?.is_some() {
         let message = format!("a daemon is already running for `{}`", home.root.display());
@@ -59,13 +62,11 @@ pub(super) fn run(session: &mut Session, file: &FileArgs, timestamps: bool) -> E
     }
     let interrupts =
         os::Interrupts::listen(AT_ONCE).map_err(|error| CommandError::system("cannot listen for signals", &error))?;
-    let began = file::resolve(session, file, false, Daemon::MayStart)
-        .and_then(|resolved| file::accept(session, resolved.reading))
-        .and_then(|proposed| {
-            let events = DevEvents::start(&proposed.project, interrupts, false)
-                .map_err(|error| CommandError::system("cannot start a thread", &error))?;
-            Ok((proposed, events))
-        });
+    let began = declared(session).and_then(|proposed| {
+        let events = DevEvents::start(&proposed.project, interrupts, false)
+            .map_err(|error| CommandError::system("cannot start a thread", &error))?;
+        Ok((proposed, events))
+    });
     session.screen.has_more_to_do = true;
     let (proposed, events) = match began {
         Ok(began) => began,

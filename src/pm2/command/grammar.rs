@@ -33,6 +33,18 @@ pub enum DoorVerb {
     Id,
     /// What it prints.
     Logs,
+    /// Empty the log files.
+    Flush,
+    /// Count restarts from now on.
+    Reset,
+    /// A signal for processes.
+    Signal,
+    /// Values that are kept for scripts that ask for them.
+    Settings,
+    /// The daemon and the table.
+    Report,
+    /// The table, again and again.
+    Monitor,
     /// Nothing to be done here.
     Save,
     /// Start what a shutdown has stopped.
@@ -97,16 +109,12 @@ const COMMANDS: &[(&[&str], DoorVerb)] = &[
     (&["unstartup"], DoorVerb::Unstartup),
     (&["init", "ecosystem"], DoorVerb::Init),
     (&["help"], DoorVerb::Help),
-    (
-        &["reset"],
-        DoorVerb::Missing("restarts are counted as long as an app is declared; `pm events` has them with their times"),
-    ),
-    (
-        &["flush"],
-        DoorVerb::Missing(
-            "log files are kept small by rotation (`pm explain log_rotate`); `pm clean` removes those of deleted apps",
-        ),
-    ),
+    (&["reset"], DoorVerb::Reset),
+    (&["flush"], DoorVerb::Flush),
+    (&["sendSignal"], DoorVerb::Signal),
+    (&["set", "get", "unset", "multiset", "conf", "config"], DoorVerb::Settings),
+    (&["report"], DoorVerb::Report),
+    (&["monit", "dash", "dashboard"], DoorVerb::Monitor),
     (&["reloadLogs", "logrotate"], DoorVerb::Missing("log files rotate by themselves: `pm explain log_rotate`")),
     (
         &["cleardump"],
@@ -114,14 +122,9 @@ const COMMANDS: &[(&[&str], DoorVerb)] = &[
             "what runs is what is saved: `pm stop APP` or `pm delete APP` keeps an app from starting at boot",
         ),
     ),
-    (&["sendSignal"], DoorVerb::Missing("write `kill -s SIGNAL $(pm pm2 pid APP)`")),
     (&["send"], DoorVerb::Missing("apps have no standard input; `pm send APP JSON` sends a message to a Node worker")),
     (&["attach"], DoorVerb::Missing("apps have no standard input; `pm logs -f APP` shows what they print")),
     (&["trigger"], DoorVerb::Missing("`pm send APP JSON` sends a message to a Node worker")),
-    (
-        &["set", "get", "unset", "multiset", "conf", "config"],
-        DoorVerb::Missing("there are no modules to configure; a variable of an app stands in its file, under `env`"),
-    ),
     (
         &["serve", "expose"],
         DoorVerb::Missing(
@@ -131,14 +134,12 @@ const COMMANDS: &[(&[&str], DoorVerb)] = &[
     (
         &["deploy"],
         DoorVerb::Missing(
-            "`deploy` blocks are not carried out; fetch the release with git or rsync, then `pm apply` on the machine",
+            "`deploy` blocks are not carried out; `pm source add NAME URL` follows a branch on the machine itself, and \
+             `pm --host ssh://USER@HOST apply` applies a file from here",
         ),
     ),
-    (
-        &["monit", "dash", "dashboard", "imonit"],
-        DoorVerb::Missing("`pm list --watch` shows what runs, `pm logs -f` what is printed"),
-    ),
-    (&["slist", "sysinfos", "report"], DoorVerb::Missing("`pm daemon status` and `pm list` show the state")),
+    (&["imonit"], DoorVerb::Missing("`pm list --watch` shows what runs, `pm logs -f` what is printed")),
+    (&["slist", "sysinfos"], DoorVerb::Missing("`pm daemon status` and `pm list` show the state")),
     (&["profile:cpu", "profile:mem", "inspect"], DoorVerb::Missing("add `--inspect` or `--cpu-prof` to `node_args`")),
     (
         &["pull", "forward", "backward"],

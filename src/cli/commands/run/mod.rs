@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::args::CliCommand;
 use crate::cli::fail::Ending;
-use crate::cli::file::FileArgs;
+use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::run;
 use crate::cli::session::Session;
 
@@ -34,6 +34,9 @@ SIGINT stop the apps in order; then the exit code is 0.
 It needs a home (PM_HOME) in which no daemon is running.";
 
     fn run(self, session: &mut Session) -> Ending {
-        run::run(session, &self.file, self.timestamps)
+        run::run(session, self.timestamps, |session| {
+            let resolved = file::resolve(session, &self.file, false, Daemon::MayStart)?;
+            file::accept(session, resolved.reading)
+        })
     }
 }
