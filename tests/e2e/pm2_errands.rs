@@ -54,7 +54,7 @@ fn a_signal_reaches_the_process_and_a_wrong_one_nobody() {
 }
 
 #[test]
-fn restarts_are_counted_from_a_reset_on_here_and_nowhere_else() {
+fn restarts_are_counted_from_a_reset_on() {
     let sandbox = started();
     pm2(&sandbox, "restart app").ok();
     pm2(&sandbox, "restart app").ok();
@@ -67,7 +67,6 @@ fn restarts_are_counted_from_a_reset_on_here_and_nowhere_else() {
     assert!(after["pm2_env"]["created_at"].as_u64() > before["pm2_env"]["created_at"].as_u64(), "{after}");
     pm2(&sandbox, "restart 0").ok();
     assert_eq!(app(&sandbox, "app")["pm2_env"]["restart_time"], 1);
-    assert_eq!(sandbox.starts_of("app/0"), 4);
     pm2(&sandbox, "reset nope").code(1);
     pm2(&sandbox, "delete app").ok();
     pm2(&sandbox, "start app.sh").ok();

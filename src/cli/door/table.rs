@@ -16,7 +16,7 @@ const NARROW: usize = 140;
 const SLIM: usize = 70;
 /// A name keeps as many columns.
 const NAME_MIN: usize = 8;
-/// As wide are columns at least, so that a refreshed table does not jump.
+/// As wide are columns at least where there is room, so that a refreshed table does not jump.
 const WIDTHS: [(&str, usize); 13] = [
     ("name", 9),
     ("namespace", 11),
@@ -200,9 +200,13 @@ fn boxed(heading: Option<&[&str]>, mut rows: Vec<Vec<BoxCell>>, paint: Paint, wi
     let columns = heading.map_or_else(|| rows.first().map_or(0, Vec::len), <[&str]>::len);
     let widest = |at: usize| {
         let of_rows = rows.iter().map(|row| row[at].0.width()).max().unwrap_or(0);
-        of_rows.max(heading.map_or(0, |heading| heading[at].width().max(least(heading[at]))))
+        of_rows.max(heading.map_or(0, |heading| heading[at].width()))
     };
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    let needed: Vec<usize> = (0..columns).map(widest).collect();
+    let roomy = (0..columns).map(|at| needed[at].max(heading.map_or(0, |heading| least(heading[at]))));
+    let roomy: Vec<usize> = roomy.collect();
+    let fits = |widths: &[usize]| width.is_none_or(|width| widths.iter().sum::<usize>() + columns * 3 < width);
+    let mut widths = if fits(&roomy) { roomy } else { needed };
     // The name is what can be cut.
     if let (Some(width), Some(_)) = (width, heading) {
         let whole = widths.iter().sum::<usize>() + columns * 3 + 1;
@@ -235,7 +239,7 @@ fn boxed(heading: Option<&[&str]>, mut rows: Vec<Vec<BoxCell>>, paint: Paint, wi
     text + &rule("└", "┴", "┘")
 }
 
-/// How wide a column is at least.
+/// How wide a column is at least where there is room.
 fn least(heading: &str) -> usize {
     let known = WIDTHS.iter().find(|(name, _)| *name == heading);
     known.map_or(0, |(_, width)| *width)

@@ -111,9 +111,12 @@ pub(super) fn read_input(session: &mut Session, text: Vec<u8>) -> Result<Transla
         return pm2::translate(&Export::of_data(value), None).map_err(|misfit| unusable(name, misfit));
     }
     // `node` reads a file: nothing but this evaluation sees it.
-    let path = Session::home()?.root.join(format!("pm2-input-{}.js", os::own_pid()));
+    let folder = Session::home()?.root;
+    let path = folder.join(format!("pm2-input-{}.js", os::own_pid()));
     let failed = |error: &io::Error| CommandError::system(format!("cannot write `{}`", path.display()), error);
-    os::write_whole(&path, &text, 0o600).map_err(|error| failed(&error))?;
+    os::create_private_folder(&folder)
+        .and_then(|()| os::write_whole(&path, &text, 0o600))
+        .map_err(|error| failed(&error))?;
     let evaluated = evaluated(session, &path, "expression", None);
     let _best_effort = os::remove_if_there(&path);
     let (export, mut remarks) = evaluated?;

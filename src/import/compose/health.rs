@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text::{duration, line_of, list, meant, plain};
+use super::text::{duration, line_of, list, meant, milliseconds, plain};
 
 /// What compose does without a word.
 const INTERVAL: &str = "30s";
@@ -10,7 +10,7 @@ const TIMEOUT: &str = "30s";
 const RETRIES: u64 = 3;
 
 /// A health check, read.
-pub(super) struct Health {
+pub(super) struct HealthCheck {
     command: Value,
     interval: String,
     timeout: String,
@@ -18,7 +18,7 @@ pub(super) struct Health {
     start_period: Option<String>,
 }
 
-impl Health {
+impl HealthCheck {
     /// Reads it; `None` if it is switched off. An error is the key and what was expected.
     pub(super) fn read(check: &Value) -> Result<Option<Self>, (&'static str, &'static str)> {
         if check.get("disable").and_then(Value::as_bool) == Some(true) {
@@ -43,10 +43,14 @@ impl Health {
             None | Some(Value::Null) => RETRIES,
             Some(number) => number.as_u64().filter(|number| *number > 0).ok_or(("retries", "a number"))?,
         };
+        let interval = length("interval")?.unwrap_or_else(|| INTERVAL.to_owned());
+        let timeout = length("timeout")?.unwrap_or_else(|| TIMEOUT.to_owned());
+        // Compose begins to count the interval at the end of a probe, we at its beginning.
+        let is_longer = milliseconds(&timeout) > milliseconds(&interval);
         Ok(Some(Self {
             command: meant(&line),
-            interval: length("interval")?.unwrap_or_else(|| INTERVAL.to_owned()),
-            timeout: length("timeout")?.unwrap_or_else(|| TIMEOUT.to_owned()),
+            timeout: if is_longer { interval.clone() } else { timeout },
+            interval,
             failures,
             start_period: length("start_period")?,
         }))

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, valid_name};
 use crate::pm2::{Misfit, Remark, Translation};
-use health::Health;
+use health::HealthCheck;
 use text::{line_of, list, meant};
 
 /// A service as declared.
@@ -285,7 +285,7 @@ impl ServiceReader<'_> {
 
     fn health(&mut self) {
         let Some(check) = self.service.get("healthcheck").filter(|check| !check.is_null()) else { return };
-        match Health::read(check) {
+        match HealthCheck::read(check) {
             Ok(None) => {}
             Ok(Some(health)) => {
                 if self.waited_for.is_for(self.name, "service_healthy") {

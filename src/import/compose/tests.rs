@@ -91,7 +91,7 @@ fn what_describes_the_process_becomes_keys() {
             json!({
                 "command": "a",
                 "health": {
-                    "exec": "curl -f http://localhost/", "interval": "5s", "timeout": "30s", "failures": 5,
+                    "exec": "curl -f http://localhost/", "interval": "5s", "timeout": "5s", "failures": 5,
                     "start_period": "1m", "action": "none",
                 },
             }),
@@ -155,8 +155,8 @@ fn what_only_a_container_has_is_told() {
     assert_eq!(lines.len(), 6, "{lines:#?}");
     let left_out = read(json!({ "a": { "command": "x" }, "db": { "image": "postgres" }, "b": { "build": "." } }));
     let lines: Vec<String> = left_out.remarks.iter().map(Remark::line).collect();
-    assert!(lines[0].starts_with("services.db: left out: what the image `postgres` runs"), "{lines:?}");
-    assert!(lines[1].starts_with("services.b: left out: its command is in a Dockerfile"), "{lines:?}");
+    assert!(lines[1].starts_with("services.db: left out: what the image `postgres` runs"), "{lines:?}");
+    assert!(lines[0].starts_with("services.b: left out: its command is in a Dockerfile"), "{lines:?}");
 }
 
 #[test]

@@ -103,6 +103,25 @@ pub(super) fn duration(value: &Value) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// How long a duration of compose is.
+pub(super) fn milliseconds(text: &str) -> u64 {
+    let (mut total, mut rest) = (0_u64, text);
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let letters = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        let factor = match &rest[digits..digits + letters] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return total,
+        };
+        total = total.saturating_add(rest[..digits].parse::<u64>().unwrap_or(u64::MAX).saturating_mul(factor));
+        rest = &rest[digits + letters..];
+    }
+    total
+}
+
 /// A size of compose (`512m`, `1gb`, bytes), as we write it.
 pub(super) fn size(value: &Value) -> Option<String> {
     let text = plain(value)?.trim().to_lowercase();
