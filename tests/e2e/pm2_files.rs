@@ -182,11 +182,15 @@ fn an_imported_file_means_the_same_and_replaces_nothing_by_itself() {
              env: { A: 1, B: '${C}' }, env_production: { A: 2 } }], deploy: {} }",
     );
     let node = node(20);
-    with_node(&sandbox, &node, &["import"]).ok().says(&["my-api.time: ignored", "1 app", "`pm plan`"]);
+    with_node(&sandbox, &node, &["import"]).ok().says(&["my-api.name: `my api` becomes", "1 app", "`pm plan`"]);
     let written = sandbox.read("ecosystem.toml");
-    for line in
-        ["kill_signal = \"SIGINT\"", "# time: ignored", "kill_timeout = \"3s\"", "B = \"$${C}\"", "env_production"]
-    {
+    for line in [
+        "kill_signal = \"SIGINT\"",
+        "log_timestamps = \"%Y-%m-%dT%H:%M:%S\"",
+        "kill_timeout = \"3s\"",
+        "B = \"$${C}\"",
+        "env_production",
+    ] {
         assert!(written.contains(line), "{line}: {written}");
     }
     with_node(&sandbox, &node, &["import"]).code(8).says(&["exists already", "--force"]);
