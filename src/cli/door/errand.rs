@@ -23,7 +23,7 @@ pub(super) fn signal(session: &mut Session, call: &DoorCall) -> Ending {
     let scene = DoorScene::ask(session)?;
     let meant = scene.named(target)?;
     let selection = everywhere(scene.selectors(&meant));
-    let answer = Session::client()?.signal(&SignalRequest { selection, signal: signal.clone() })?;
+    let answer = Session::client()?.hand_over(&SignalRequest { selection, signal: signal.clone() })?;
     for sent in &answer.sent {
         say(session, &format!("{} sent to {} (process {})", answer.signal, sent.instance.app.name, sent.pid));
     }
