@@ -351,7 +351,7 @@ fn history(seed: u64) -> u64 {
     }
     check_rest(&mut sim);
     sim.check_facts();
-    if seed.is_multiple_of(20) {
+    if seed.is_multiple_of(40) {
         check_heals(&mut sim);
     }
     sim.steps
