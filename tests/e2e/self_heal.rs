@@ -9,7 +9,7 @@ use crate::history::{entries, told};
 use crate::support::{Sandbox, run, wait_until};
 
 /// A file has to be the same for ten seconds, and is looked at every five; a daemon that was killed begins anew.
-const HEALED: Duration = Duration::from_secs(60);
+const HEALED: Duration = Duration::from_mins(1);
 
 /// Two apps that read a file when they start, in a project that heals itself.
 fn file(mode: &str) -> String {
