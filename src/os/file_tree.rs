@@ -39,18 +39,17 @@ pub fn seal_tree(root: &Path, root_mode: u32) -> io::Result<()> {
     })
 }
 
-/// Lets everybody through a folder of ours to what they may enter in it.
+/// Lets everybody through a folder of ours to what they may enter in it (0711); nobody else sees what is in it.
 ///
 /// # Errors
 /// As `chmod(2)`.
 pub fn let_pass(folder: &Path) -> io::Result<()> {
-    let mode = fs::metadata(folder)?.permissions().mode() & 0o755;
-    fs::set_permissions(folder, Permissions::from_mode(mode | 0o011))
+    if lets_pass(folder) { Ok(()) } else { fs::set_permissions(folder, Permissions::from_mode(0o711)) }
 }
 
-/// Whether others may go through a folder.
+/// Whether others may go through a folder, and do nothing else with it.
 pub fn lets_pass(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+    fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o077 == 0o011)
 }
 
 /// From now on only we, and the members of a group, may enter a read-only folder of ours.
