@@ -26,7 +26,6 @@ const DESTRUCTIVE: &[&str] = &[
 
 /// Words of other process managers, and what does the same here.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("attach", "`pm logs -f APP` shows what it prints"),
     ("dash", "`pm list --watch` shows what runs"),
     ("flush", "the logs rotate by themselves: `pm explain log_rotate`"),
     ("inspect", "`pm describe APP` shows everything about an app"),

@@ -80,11 +80,11 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let (store, desired, troubles) = Store::open(&home.state)?;
     let (events, more_troubles) = Events::open(&home.state);
     let mut warnings: Vec<String> = troubles.into_iter().chain(more_troubles).collect();
-    for message in warnings.clone() {
-        events.emit(Subject::Daemon, Fact::Trouble { message });
+    for message in &warnings {
+        events.emit(Subject::Daemon, Fact::Trouble { message: message.clone() });
     }
-    let files_max = os::file_limit();
-    let (shares, table) = (DescriptorShares::of(files_max), inherited.table);
+    let (files_max, table) = (os::file_limit(), inherited.table);
+    let shares = DescriptorShares::of(files_max);
     let journal = export_journal(&home, &events);
     let pump = Pump::start(shares.log_files, journal, notices(events.clone())).map_err(at("start the log pump"))?;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
@@ -107,9 +107,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     os::killpoint("boot.recovered");
     store_handle.copy_soon();
     warnings.extend(recovered.warnings);
-    let started =
-        Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
-    events.emit(Subject::Daemon, started);
+    let (pid, found, version) = (os::own_pid(), recovered.alive, env!("CARGO_PKG_VERSION").into());
+    events.emit(Subject::Daemon, Fact::DaemonStarted { pid, found, version });
     let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
     let deps = ReconcilerDeps {
         supervisor: supervisor.clone(),

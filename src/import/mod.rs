@@ -1,6 +1,6 @@
 //! Turns what files of other tools declare into an ecosystem document: compose files and Procfiles.
 //!
-//! In:    the data of a compose file, the text of a Procfile     Out:  a [`Translation`], as from a file of PM2
+//! In:    the data of a compose file, the text of a Procfile     Out:  a [`crate::pm2::Translation`]
 //! Never: I/O; a value of the shell; a key that is dropped without a word
 //! Walk:  [`crate::cli`] → `compose` or `procfile` → [`crate::pm2::to_toml`]
 //!
@@ -69,14 +69,13 @@ fn valid_name(wanted: &str) -> String {
 fn needs_shell(line: &str) -> bool {
     let mut quote = None;
     for letter in line.chars() {
-        match (quote, letter) {
-            (Some(open), letter) if letter == open => quote = None,
-            (Some('\''), _) => {}
-            (_, '$' | '`') => return true,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(letter),
-            (None, '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '~' | '#' | '\n') => return true,
-            (None, _) => {}
+        let is_expanded = matches!(letter, '$' | '`') && quote != Some('\'');
+        let is_bare = quote.is_none() && "|&;<>()*?[{~#\n".contains(letter);
+        match quote {
+            _ if is_expanded || is_bare => return true,
+            Some(open) if letter == open => quote = None,
+            None if matches!(letter, '\'' | '"') => quote = Some(letter),
+            _ => {}
         }
     }
     let first = line.split_whitespace().next().unwrap_or_default();

@@ -128,7 +128,7 @@ pub fn of_processes(list: &Value, shell: &BTreeMap<String, String>) -> Result<Tr
     for (app, dumped) in translation.apps.iter_mut().zip(&declared) {
         if !dumped.inherited.is_empty() {
             let before_env = app.keys.iter().position(|(key, _)| *key == "env").unwrap_or(app.keys.len());
-            app.keys.insert(before_env, ("inherit", Value::from_iter(dumped.inherited.iter().cloned())));
+            app.keys.insert(before_env, ("inherit", dumped.inherited.iter().cloned().collect()));
         }
         let says =
             |key: &str, says: &str| Remark { app: Some(app.name.clone()), key: key.to_owned(), says: says.to_owned() };
@@ -179,16 +179,13 @@ impl DumpedApp {
         for (key, value) in process.iter().filter(|(key, value)| key.starts_with("env_") && value.is_object()) {
             put(key, value.clone());
         }
-        match line_of(path, process) {
-            Some(line) => {
-                put("script", Value::from(line));
-                put("args", Value::Null);
-            }
-            None => {
-                put("script", Value::from(within(path, cwd)));
-                if let Some(interpreter) = text(process, "exec_interpreter").filter(|one| is_special(one, path)) {
-                    put("interpreter", Value::from(interpreter));
-                }
+        if let Some(line) = line_of(path, process) {
+            put("script", Value::from(line));
+            put("args", Value::Null);
+        } else {
+            put("script", Value::from(within(path, cwd)));
+            if let Some(interpreter) = text(process, "exec_interpreter").filter(|one| is_special(one, path)) {
+                put("interpreter", Value::from(interpreter));
             }
         }
         for (key, path) in own_logs(name, process) {

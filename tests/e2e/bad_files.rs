@@ -86,9 +86,9 @@ const BROKEN: &[Broken] = &[
     Broken {
         name: "a key whose behaviour is not built",
         code: "unsupported",
-        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\ntime = true\n",
+        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nlog_rotate = { compress = true }\n",
         line: 4,
-        words: &["time"],
+        words: &["compress"],
     },
     Broken {
         name: "a cluster of a program that is not Node",
@@ -198,7 +198,7 @@ fn what_is_no_ecosystem_file_is_answered_with_the_way_out() {
     sandbox.file("empty/x", "");
     sandbox.pm(&["apply", "empty"]).code(65).says(&["no ecosystem file", "empty"]);
     sandbox.file("compose.yaml", "services:\n  web:\n    image: nginx\n");
-    sandbox.pm(&["apply"]).code(65).says(&["`compose.yaml` is not an ecosystem file", "[apps.NAME]"]);
+    sandbox.pm(&["apply"]).code(65).says(&["`compose.yaml` is not an ecosystem file", "`pm import`"]);
     sandbox.pm(&["apply", "compose.yaml"]).code(65).says(&["a compose file"]);
     sandbox.file("server.js", "module.exports = { apps: [] }");
     sandbox.pm(&["apply", "server.js"]).code(65).says(&["PM2"]);

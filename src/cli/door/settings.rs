@@ -20,7 +20,7 @@ pub(super) fn settings(session: &mut Session, call: &DoorCall) -> Ending {
         ("set" | "conf" | "config", [key, value]) => set(session, &[(key, value)]),
         ("multiset", [line]) => {
             let words: Vec<&str> = line.split_whitespace().collect();
-            if words.is_empty() || words.len() % 2 != 0 {
+            if words.is_empty() || !words.len().is_multiple_of(2) {
                 return Err(CommandError::new(Code::Usage, "write `multiset \"KEY VALUE KEY VALUE\"`"));
             }
             let pairs: Vec<(&str, &str)> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();

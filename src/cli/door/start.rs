@@ -267,7 +267,7 @@ fn input(session: &mut Session) -> Result<Translation, CommandError> {
     let mut text = Vec::new();
     let read = io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut text);
     read.map_err(|error| CommandError::system("cannot read standard input", &error))?;
-    pm2::read_input(session, text)
+    pm2::read_input(session, &text)
 }
 
 /// The names of the apps in a file.

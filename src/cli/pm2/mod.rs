@@ -105,9 +105,9 @@ pub(super) fn read(
 ///
 /// # Errors
 /// It cannot be evaluated, or declares nothing that can be run.
-pub(super) fn read_input(session: &mut Session, text: Vec<u8>) -> Result<Translation, CommandError> {
+pub(super) fn read_input(session: &mut Session, text: &[u8]) -> Result<Translation, CommandError> {
     let name = Path::new("standard input");
-    if let Ok(value) = serde_json::from_slice(&text) {
+    if let Ok(value) = serde_json::from_slice(text) {
         return pm2::translate(&Export::of_data(value), None).map_err(|misfit| unusable(name, misfit));
     }
     // `node` reads a file: nothing but this evaluation sees it.
@@ -115,7 +115,7 @@ pub(super) fn read_input(session: &mut Session, text: Vec<u8>) -> Result<Transla
     let path = folder.join(format!("pm2-input-{}.js", os::own_pid()));
     let failed = |error: &io::Error| CommandError::system(format!("cannot write `{}`", path.display()), error);
     os::create_private_folder(&folder)
-        .and_then(|()| os::write_whole(&path, &text, 0o600))
+        .and_then(|()| os::write_whole(&path, text, 0o600))
         .map_err(|error| failed(&error))?;
     let evaluated = evaluated(session, &path, "expression", None);
     let _best_effort = os::remove_if_there(&path);

@@ -21,13 +21,14 @@ const PATIENCE: Millis = Millis::seconds(20);
 pub(in crate::cli) fn running(session: &mut Session) -> Result<(Translation, String), CommandError> {
     let home = home()?;
     let (list, from) = match program().filter(|_| does_run(&home)) {
-        Some(program) => match asked(&program, &home) {
-            Some(list) => (list, "`pm2 jlist`".to_owned()),
-            None => {
+        Some(program) => {
+            if let Some(list) = asked(&program, &home) {
+                (list, "`pm2 jlist`".to_owned())
+            } else {
                 session.screen.note("warning: `pm2 jlist` gave no answer: its saved list is read");
                 saved(&home)?
             }
-        },
+        }
         None => saved(&home)?,
     };
     let translation = of_processes(&list, &os::environment()).map_err(|Misfit(reasons)| {

@@ -102,10 +102,9 @@ fn command_of(service: &Service) -> Option<(String, bool)> {
     let words = |key: &str| service.get(key).and_then(line_of);
     match (words("entrypoint"), words("command")) {
         (None, None) => None,
-        (Some(one), None) | (None, Some(one)) => Some(one),
         (Some((first, false)), Some((rest, false))) => Some((format!("{first} {rest}"), false)),
         // `sh -c LINE` has taken its line: what follows are its parameters.
-        (Some(one), Some(_)) => Some(one),
+        (Some(one), _) | (None, Some(one)) => Some(one),
     }
 }
 

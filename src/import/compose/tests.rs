@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 use super::of_compose;
 use crate::pm2::{Remark, Translation};
 
-fn read(services: Value) -> Translation {
+fn read(services: &Value) -> Translation {
     of_compose(&json!({ "services": services })).unwrap()
 }
 
 /// The keys of the only app, without its name.
-fn app(service: Value) -> Value {
-    let mut app = read(json!({ "web": service })).document()["apps"][0].clone();
+fn app(service: &Value) -> Value {
+    let mut app = read(&json!({ "web": service })).document()["apps"][0].clone();
     app.as_object_mut().unwrap().remove("name");
     app
 }
 
-fn remarks(service: Value) -> Vec<String> {
-    read(json!({ "web": service })).remarks.iter().map(Remark::line).collect()
+fn remarks(service: &Value) -> Vec<String> {
+    read(&json!({ "web": service })).remarks.iter().map(Remark::line).collect()
 }
 
 #[test]
@@ -71,6 +71,14 @@ fn what_describes_the_process_becomes_keys() {
                     "volumes": ["data:/app/x", { "type": "bind", "source": ".", "target": "/app" }] }),
             json!({ "command": "a" }),
         ),
+    ] {
+        assert_eq!(app(&service), expected, "{service}");
+    }
+}
+
+#[test]
+fn how_it_is_stopped_limited_and_watched_becomes_keys() {
+    for (service, expected) in [
         (
             json!({ "command": "a", "restart": "always", "stop_signal": "SIGINT", "stop_grace_period": "1m30s", "mem_limit": "512m", "cpus": 0.5, "scale": 3 }),
             json!({
@@ -102,14 +110,14 @@ fn what_describes_the_process_becomes_keys() {
             json!({ "command": "a" }),
         ),
     ] {
-        assert_eq!(app(service.clone()), expected, "{service}");
+        assert_eq!(app(&service), expected, "{service}");
     }
 }
 
 #[test]
 fn the_order_of_the_services_is_kept_with_its_conditions() {
     let healthy = json!({ "test": "pg_isready", "interval": "1s" });
-    let document = read(json!({
+    let document = read(&json!({
         "db": { "command": "postgres", "restart": "always", "healthcheck": healthy },
         "migrate": { "command": "./migrate", "depends_on": { "db": { "condition": "service_healthy", "restart": true } } },
         "web": {
@@ -139,7 +147,7 @@ fn the_order_of_the_services_is_kept_with_its_conditions() {
 
 #[test]
 fn what_only_a_container_has_is_told() {
-    let lines = remarks(json!({
+    let lines = remarks(&json!({
         "command": "a", "restart": "always", "image": "node:22", "ports": ["8080:80", { "published": 1, "target": 2 }],
         "user": "node", "volumes": ["x:/y"], "networks": ["back"], "cap_add": ["ALL"], "x-mine": 1, "container_name": "c",
     }));
@@ -153,7 +161,7 @@ fn what_only_a_container_has_is_told() {
         assert!(lines.iter().any(|found| found == line), "{line}: {lines:#?}");
     }
     assert_eq!(lines.len(), 6, "{lines:#?}");
-    let left_out = read(json!({ "a": { "command": "x" }, "db": { "image": "postgres" }, "b": { "build": "." } }));
+    let left_out = read(&json!({ "a": { "command": "x" }, "db": { "image": "postgres" }, "b": { "build": "." } }));
     let lines: Vec<String> = left_out.remarks.iter().map(Remark::line).collect();
     assert!(lines[1].starts_with("services.db: left out: what the image `postgres` runs"), "{lines:?}");
     assert!(lines[0].starts_with("services.b: left out: its command is in a Dockerfile"), "{lines:?}");

@@ -15,11 +15,14 @@ use super::read::Times;
 use super::render::Joint;
 use crate::logs::{Account, ExportFile, Location};
 use crate::model::{InstanceId, LogForm, Stream};
+use crate::os;
 
 /// The beginning of the file: what is being written.
 const INTENT_BYTES: u64 = 32 << 10;
 /// Behind it: how far each log was written, so many bytes for each.
-const SLOT_BYTES: u64 = 64;
+const SLOT_BYTES: u64 = SLOT.len() as u64;
+/// An empty one.
+const SLOT: [u8; 64] = [0; 64];
 const SLOTS_MAX: u64 = 1 << 20;
 /// Length and checksum of an announcement.
 const HEAD_BYTES: usize = 8;
@@ -127,7 +130,8 @@ impl ExportJournal {
     /// It can neither be opened nor made.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = os::open_own(path, &options)?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -202,7 +206,7 @@ impl ExportJournal {
     pub(super) fn put(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         let Checkpoint { slot, key, position: LogPosition { file: (device, inode), offset }, is_continued } =
             *checkpoint;
-        let mut bytes = [0; SLOT_BYTES as usize];
+        let mut bytes = SLOT;
         let numbers = [key, device, inode, offset, u64::from(is_continued)];
         for (at, number) in numbers.iter().enumerate() {
             bytes[8 + 8 * at..16 + 8 * at].copy_from_slice(&number.to_le_bytes());
@@ -226,8 +230,7 @@ impl ExportJournal {
     /// Nothing is written from that log any more.
     pub(super) fn release(&mut self, checkpoint: &Checkpoint) {
         // A place that could not be emptied is not used again: the next daemon would take it for this log.
-        let empty = [0; SLOT_BYTES as usize];
-        if self.file.write_all_at(&empty, INTENT_BYTES + checkpoint.slot * SLOT_BYTES).is_ok() {
+        if self.file.write_all_at(&SLOT, INTENT_BYTES + checkpoint.slot * SLOT_BYTES).is_ok() {
             self.free.push(checkpoint.slot);
         }
     }

@@ -1,5 +1,6 @@
 //! Every line is written once and whole, however its bytes come and wherever the daemon dies.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -129,7 +130,7 @@ proptest! {
         lines in prop::collection::vec("[a-c]{0,12}", 1..30),
         cuts in prop::collection::vec((1usize..40, deaths()), 1..40),
     ) {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.join("\n") + "\n";
         let desk = Desk::new();
         let target = desk.target("log", &[("stamped", stamped()), ("json", json()), ("plain", LogForm::default())]);
         let files = ["stamped", "json", "plain"];
@@ -160,10 +161,12 @@ proptest! {
         let (mut expected, mut objects) = (String::new(), String::new());
         for line in &lines {
             let at = times[offset];
-            expected += &format!("{at}: {line}\n");
-            objects += &format!(
-                "{{\"timestamp\":\"{at}\",\"app_name\":\"api\",\"process_id\":0,\"type\":\"out\",\"message\":\"{line}\"}}\n"
-            );
+            writeln!(expected, "{at}: {line}").unwrap();
+            writeln!(
+                objects,
+                "{{\"timestamp\":\"{at}\",\"app_name\":\"api\",\"process_id\":0,\"type\":\"out\",\"message\":\"{line}\"}}"
+            )
+            .unwrap();
             offset += line.len() + 1;
         }
         prop_assert_eq!(desk.text("plain"), text);
@@ -226,8 +229,8 @@ fn lines_are_found_across_files_that_were_cut_and_the_written_file_is_cut_betwee
         // Each file of the log ends in the middle of a line.
         let text = format!("{}{round}\nbegin {round} ", if round == 0 { "" } else { "end " });
         desk.grow("log", text.as_bytes(), (round + 1) * 1000);
-        expected += &format!("{}{round}\n", if round == 0 { "1: " } else { "end " });
-        expected += &format!("{}: begin {round} ", round + 1);
+        writeln!(expected, "{}{round}", if round == 0 { "1: " } else { "end " }).unwrap();
+        write!(expected, "{}: begin {round} ", round + 1).unwrap();
         by_path::folder(&desk.path("log")).cut(target.rotation).unwrap();
         if round % 3 == 0 {
             let mut daemon = desk.daemon();
@@ -235,7 +238,7 @@ fn lines_are_found_across_files_that_were_cut_and_the_written_file_is_cut_betwee
             daemon.export(&target, Stream::Stdout, false).unwrap();
         }
     }
-    let whole: String = expected.lines().take(40).map(|line| format!("{line}\n")).collect();
+    let whole: String = expected.split_inclusive('\n').take(40).collect();
     assert_eq!(desk.text("stamped"), whole);
     let mut daemon = desk.daemon();
     daemon.begin_exports(&target);

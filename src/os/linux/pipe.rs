@@ -116,9 +116,9 @@ pub fn write_to_input(pid: u32, is_still_it: impl FnOnce() -> bool, bytes: &[u8]
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // Looked at first: to open a terminal or a device may do something.
-    let found = fs::metadata(format!("/proc/{pid}/fd/0")).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Err(io::ErrorKind::InvalidInput.into()), // closed
-        _ => Err(error),
+    let found = fs::metadata(format!("/proc/{pid}/fd/0")).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::ErrorKind::InvalidInput.into(), // closed
+        _ => error,
     })?;
     if !found.file_type().is_fifo() || found.mode() & 0o777 != OUTPUT_MODE {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -41,7 +41,7 @@ say themselves is in `pm events --follow`.";
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(vec![self.app])?;
         if self.stdin {
-            return to_stdin(session, InputRequest { selection, line: self.message }, self.json);
+            return to_stdin(session, &InputRequest { selection, line: self.message }, self.json);
         }
         let answer = Session::client()?.hand_over(&SendRequest { selection, message: self.message })?;
         let code = if answer.failed.is_empty() { Code::Ok } else { Code::Error };
@@ -62,8 +62,8 @@ say themselves is in `pm events --follow`.";
     }
 }
 
-fn to_stdin(session: &mut Session, request: InputRequest, json: JsonArgs) -> Ending {
-    let answer = Session::client()?.hand_over(&request)?;
+fn to_stdin(session: &mut Session, request: &InputRequest, json: JsonArgs) -> Ending {
+    let answer = Session::client()?.hand_over(request)?;
     let code = if answer.failed.is_empty() { Code::Ok } else { Code::Error };
     if json.json {
         session.screen.json(&answer)?;
