@@ -15,10 +15,7 @@ pub use procfile::of_procfile;
 
 use serde_json::Value;
 
-use crate::pm2::{Remark, TranslatedApp};
-
-/// The longest name of an app.
-const NAME_LENGTH_MAX: usize = 100;
+use crate::pm2::{Remark, TranslatedApp, valid_name};
 
 /// What is collected about one app while its declaration is read.
 #[derive(Default)]
@@ -50,18 +47,6 @@ impl Draft {
 
     fn app(self) -> (TranslatedApp, Vec<Remark>) {
         (TranslatedApp { name: self.name, keys: self.keys, profiles: Vec::new() }, self.remarks)
-    }
-}
-
-/// The nearest name that can be typed without quotes.
-fn valid_name(wanted: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let plain: String = wanted.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
-    let plain: String = plain.trim_start_matches(['-', '.']).chars().take(NAME_LENGTH_MAX).collect();
-    match plain.as_str() {
-        "" => "app".to_owned(),
-        "all" => "all-apps".to_owned(),
-        _ => plain,
     }
 }
 

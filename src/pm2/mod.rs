@@ -32,6 +32,7 @@ pub use command::{
     choose, read_words,
 };
 pub use dump::of_processes;
+pub use program::valid_name;
 pub use toml::to_toml;
 
 /// What a configuration file exports, and where.

@@ -140,7 +140,7 @@ fn name_of(script: &str) -> String {
 }
 
 /// The nearest name that can be typed without quotes.
-fn valid_name(wanted: &str) -> String {
+pub fn valid_name(wanted: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
     let plain: String = wanted.chars().map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
     let plain: String = plain.trim_start_matches(['-', '.']).chars().take(NAME_LENGTH_MAX).collect();

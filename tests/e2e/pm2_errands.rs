@@ -130,8 +130,8 @@ fn javascript_on_standard_input_is_evaluated_and_nothing_of_it_is_left() {
         }
         run(command.stdin(Stdio::from(fs::File::open(file).unwrap())))
     };
-    let text = "{ apps: [{ name: 'js' + (1 + 1), script: './app.sh', time: true, }] } // for PM2";
-    with_input("start -", text).ok().says(&["[PM2][WARN] js2.time: ignored"]);
+    let text = "{ apps: [{ name: 'js' + (1 + 1), script: './app.sh', vizion: true, }] } // for PM2";
+    with_input("start -", text).ok().says(&["[PM2][WARN] js2.vizion: ignored"]);
     assert_eq!(app(&sandbox, "js2")["pm2_env"]["status"], "online");
     with_input("stop -", text).ok();
     assert_eq!(app(&sandbox, "js2")["pm2_env"]["status"], "stopped");

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, valid_name};
-use crate::pm2::{Misfit, Remark, Translation};
+use super::Draft;
+use crate::pm2::{Misfit, Remark, Translation, valid_name};
 use health::HealthCheck;
 use text::{line_of, list, meant};
 
