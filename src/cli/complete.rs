@@ -54,7 +54,12 @@ complete -F _pm_complete -o bashdefault -o default pm
 
 const FISH: &str = r#"
 # What only the running programs know: apps, projects, profiles, keys.
-complete -c pm -a "(pm __complete (commandline -cp) 2>/dev/null)"
+set -l pm_asked '(pm __complete (commandline -cp) 2>/dev/null)'
+complete -c pm -a "$pm_asked"
+complete -c pm -n 'string match -qr -- " (-p|--project[= ])" (commandline -cp)' -s p -l project -x -a "$pm_asked"
+for pm_option in env profile only app to diff
+    complete -c pm -n 'string match -qr -- " --'$pm_option'(=| )" (commandline -cp)' -l $pm_option -x -a "$pm_asked"
+end
 "#;
 
 const ZSH: &str = r#"

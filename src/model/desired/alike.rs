@@ -8,14 +8,14 @@ use crate::model::{App, AppName, Run};
 /// One app of a list, as it is sent.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Sent<'a> {
+enum SentApp<'a> {
     Whole { whole: &'a App },
     Alike { name: &'a AppName, run: &'a Run },
 }
 
 /// The same, as it is read: one `whole`, or a `name` and a `run`.
 #[derive(Deserialize)]
-struct Received {
+struct ReceivedApp {
     #[serde(default)]
     whole: Option<Box<App>>,
     #[serde(default)]
@@ -27,15 +27,15 @@ struct Received {
 pub(super) fn serialize<S: Serializer>(apps: &[App], serializer: S) -> Result<S::Ok, S::Error> {
     let before = std::iter::once(None).chain(apps.iter().map(Some));
     serializer.collect_seq(apps.iter().zip(before).map(|(app, before)| match before {
-        Some(before) if are_alike(before, app) => Sent::Alike { name: &app.name, run: &app.run },
-        _ => Sent::Whole { whole: app },
+        Some(before) if are_alike(before, app) => SentApp::Alike { name: &app.name, run: &app.run },
+        _ => SentApp::Whole { whole: app },
     }))
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<App>, D::Error> {
-    let received = Vec::<Received>::deserialize(deserializer)?;
+    let received = Vec::<ReceivedApp>::deserialize(deserializer)?;
     let mut apps: Vec<App> = Vec::with_capacity(received.len());
-    for Received { whole, name, run } in received {
+    for ReceivedApp { whole, name, run } in received {
         let app = match (whole, name, run, apps.last()) {
             (Some(app), None, None, _) => *app,
             (None, Some(name), Some(run), Some(before)) => App { name, run, ..before.clone() },
