@@ -8,7 +8,7 @@ use crate::model::{Bytes, ExecMode, Millis, Template, leaf, stop_signal};
 use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Findings, code};
 use super::document::Item;
-use super::host::{Host as _, Remembering, tidy};
+use super::host::{Host as _, Look, Remembering, tidy};
 use super::merge::Merged;
 use super::shape::{Trail, has_variables};
 use super::tree::{Kind, Node, Span, Value, integer};
@@ -200,7 +200,13 @@ impl<'a> Values<'a> {
             let folder = Template::literal(&folder.to_string_lossy());
             Path::new(folder.source()).join(source)
         };
-        Some(Template::prepared(tidy(&path).to_string_lossy().into_owned()))
+        let path = tidy(&path);
+        if !template.is_per_instance() && self.world.look(&path) == Look::Folder {
+            let message = format!("`{key}`: `{}` is a folder", path.display());
+            self.error(code::BAD_VALUE, node.span, message).hint("name a file in it");
+            return None;
+        }
+        Some(Template::prepared(path.to_string_lossy().into_owned()))
     }
 
     pub fn template(&mut self, key: &str, node: &Node) -> Option<Template> {

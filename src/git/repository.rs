@@ -31,7 +31,8 @@ impl Repository {
         let operation = "open";
         let disk = |error: std::io::Error| GitError::disk(operation, folder, &error);
         let git = Git::find(&folder.join("repository.git"))?;
-        os::create_private_folder(folder).map_err(disk)?;
+        // A user may have made it, for what is in `shared`.
+        os::create_private_folder(folder).and_then(|()| os::keep_private(folder)).map_err(disk)?;
         let Some(lock) = Lock::try_exclusive(&folder.join("lock")).map_err(disk)? else {
             return Err(GitError::new(GitTrouble::InUse, operation, folder.display().to_string(), ""));
         };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use refusal::{Confirm, Refusal, RefusalKind};
 
-use super::{AppName, ApplyGuard, Digest, ProjectName, Rejection, SourceApply, Verb, VerbKind};
+use super::{AppName, ApplyGuard, Digest, HealPolicy, ProjectName, Rejection, SourceApply, Verb, VerbKind};
 
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -277,6 +277,13 @@ pub enum Note {
         /// How many there will be.
         instances: u32,
     },
+    /// What is put right without an apply, from now on.
+    SelfHeal {
+        /// As it was declared.
+        from: HealPolicy,
+        /// As it is declared now.
+        to: HealPolicy,
+    },
     /// Its build before a start has been ended: nothing of it was running.
     BuildCalledOff {
         /// The app that the note is about.
@@ -377,7 +384,13 @@ pub enum Note {
 impl Note {
     /// Whether it is about something that changes although no process is started or stopped.
     pub fn is_about_a_change(&self) -> bool {
-        matches!(self, Self::ScheduleSuspended { .. } | Self::ScaledForLater { .. } | Self::BuildCalledOff { .. })
+        matches!(
+            self,
+            Self::ScheduleSuspended { .. }
+                | Self::ScaledForLater { .. }
+                | Self::BuildCalledOff { .. }
+                | Self::SelfHeal { .. }
+        )
     }
 }
 

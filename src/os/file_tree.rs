@@ -47,6 +47,15 @@ pub fn let_pass(folder: &Path) -> io::Result<()> {
     if lets_pass(folder) { Ok(()) } else { fs::set_permissions(folder, Permissions::from_mode(0o711)) }
 }
 
+/// Others may not enter a folder of ours, unless they were let through it.
+///
+/// # Errors
+/// As `chmod(2)`.
+pub fn keep_private(folder: &Path) -> io::Result<()> {
+    let is_open = fs::metadata(folder)?.permissions().mode() & 0o077 != 0;
+    if is_open && !lets_pass(folder) { fs::set_permissions(folder, Permissions::from_mode(0o700)) } else { Ok(()) }
+}
+
 /// Whether others may go through a folder, and do nothing else with it.
 pub fn lets_pass(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o077 == 0o011)

@@ -86,10 +86,11 @@ fn must_be_file(found: &fs::Metadata) -> io::Result<()> {
 }
 
 /// Puts `bytes` in the place of a file, durably: after the return the new content survives a power cut; if anything
-/// fails or power goes before, the old file is untouched.
+/// fails or power goes before, the old file is untouched. Only a regular file is replaced: a device, a pipe or a link is
+/// left as it is.
 ///
 /// # Errors
-/// The folder cannot be written, the disk is full, …
+/// Something else than a regular file is there; the folder cannot be written, the disk is full, …
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     put(path, bytes, mode, true)
 }
@@ -132,6 +133,9 @@ fn put(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Result<()> 
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::other("it is not a regular file, and not replaced"));
+    }
     let mut temporary_name = name.to_owned();
     temporary_name.push(format!(".{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(temporary_name);
@@ -316,6 +320,25 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays");
         assert!(write_atomically(&home.path().join("none/state"), b"x", 0o600).is_err());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, link, folder) = (home.path().join("target"), home.path().join("link"), home.path().join("folder"));
+        fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let pipe = home.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&link, &folder, &pipe] {
+            let before = fs::symlink_metadata(path).unwrap();
+            assert!(write_atomically(path, b"new", 0o600).is_err(), "{}", path.display());
+            assert!(write_whole(path, b"new", 0o600).is_err(), "{}", path.display());
+            assert_eq!(fs::symlink_metadata(path).unwrap().ino(), before.ino(), "{}", path.display());
+        }
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 4, "no temporary file stays");
     }
 
     #[test]

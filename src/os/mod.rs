@@ -46,8 +46,8 @@ pub use code::release_startup_pages;
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use file_tree::{
-    give_tree, keep_for, let_pass, lets_pass, make_folder, make_link, remove_tree, rename, rename_durably, seal_tree,
-    sync_tree,
+    give_tree, keep_for, keep_private, let_pass, lets_pass, make_folder, make_link, remove_tree, rename,
+    rename_durably, seal_tree, sync_tree,
 };
 pub use files::{
     append_capped, canonicalize, create_private_folder, empty_own_file, exists, file_names, find_program, first_line,

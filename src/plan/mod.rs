@@ -38,8 +38,8 @@ mod unready;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, ApplyOptions, Change, Declared, Desired, Live, LiveInstance, Moment, Note, Phase, Plan, Project,
-    ProjectName, Proposed, Refusal, RefusalKind,
+    AppId, AppName, ApplyOptions, Change, Declared, Desired, Live, LiveInstance, Moment, Note, Origin, Phase, Plan,
+    Project, ProjectName, Proposed, Refusal, RefusalKind,
 };
 use crate::rules::{self, DependencyStatus};
 
@@ -135,6 +135,7 @@ fn work_out(
     refusals.push(safety::check_pinned(&target, &plan));
     let pinned = target.pinned.iter().cloned();
     plan.notes.extend(pinned.map(|(app, generation)| Note::Pinned { app, generation }));
+    plan.notes.extend(stored.and_then(|stored| heal_note(&stored.origin, &target.project.origin)));
     let Target { project, renames, untouched, .. } = &mut target;
     match back {
         // It brings the environment along.
@@ -148,6 +149,12 @@ fn work_out(
     plan.notes.extend(rollouts::notes(stored, &target, &rollouts));
     changes.extend(rollouts);
     Ok((Decision { plan, changes }, refusals.into_iter().filter_map(Result::err).collect()))
+}
+
+/// Another policy of putting right what differs is a change, although it touches no process.
+fn heal_note(before: &Origin, now: &Origin) -> Option<Note> {
+    let (from, to) = (before.heal, now.heal);
+    (from != to).then_some(Note::SelfHeal { from, to })
 }
 
 /// What is deleted stays declared until everything else has succeeded: then, and only then, it is forgotten.

@@ -112,6 +112,13 @@ const BROKEN: &[Broken] = &[
         words: &[".env.nowhere"],
     },
     Broken {
+        name: "a folder in the place of a log file",
+        code: "bad-value",
+        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nlog_file = \"/etc\"\n",
+        line: 4,
+        words: &["`/etc` is a folder"],
+    },
+    Broken {
         name: "a folder that does not exist",
         code: "cwd",
         text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\ncwd = \"no/such/folder\"\n",

@@ -132,6 +132,25 @@ fn the_file_is_applied_when_it_is_saved_and_an_error_in_it_changes_nothing() {
     dev.ended();
 }
 
+/// What is made of a file of PM2 is not what stands in it.
+#[test]
+fn a_file_of_pm2_is_applied_again_only_when_it_is_saved() {
+    let sandbox = Sandbox::new();
+    sandbox.file("run.sh", "echo $WORD; exec sleep 1000\n");
+    let file = |word: &str| format!(r#"{{"apps":[{{"name":"api","script":"./run.sh","env":{{"WORD":"{word}"}}}}]}}"#);
+    sandbox.file("pm2.json", file("first"));
+    let dev = Dev::start(&sandbox, &["pm2.json"]);
+    dev.says("| first");
+    sandbox.file("pm2.json", file("second"));
+    dev.says("| second");
+    sandbox.file("pm2.json", file("third"));
+    dev.says("| third");
+    dev.interrupt();
+    let (code, said) = dev.ended();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("the file was saved").count(), 2, "{said}");
+}
+
 /// Reading takes away what a pipe holds, and a writer that has left does not come back.
 #[test]
 fn secrets_from_a_pipe_are_read_once_and_hold_until_the_command_ends() {

@@ -128,6 +128,25 @@ fn dying_at_any_place_of_a_write_loses_and_doubles_no_line() {
 }
 
 #[test]
+fn a_line_without_its_end_is_one_line_whatever_comes_after_its_app_is_deleted() {
+    let sandbox = Sandbox::new();
+    let app = |name: &str, form: &str| {
+        format!(
+            "[[apps]]\nname = \"{name}\"\nkind = \"task\"\ncommand = \"printf 'result: 5'\"\nlog_file = \"{name}.log\"\n{form}\n"
+        )
+    };
+    sandbox.ecosystem(&format!("{}{}", app("json", "log_format = \"json\""), app("text", "merge_logs = true")));
+    for _ in 0..3 {
+        sandbox.pm(&["apply"]).ok();
+        sandbox.pm(&["delete", "all"]).ok();
+    }
+    assert_eq!(lines_of(&sandbox, "text.log"), ["result: 5"; 3]);
+    let objects = lines_of(&sandbox, "json.log");
+    let message = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].clone();
+    assert_eq!(objects.iter().map(message).collect::<Vec<_>>(), ["result: 5"; 3]);
+}
+
+#[test]
 fn the_form_of_an_app_is_how_its_lines_are_shown_and_its_log_stays_as_it_is() {
     let sandbox = Sandbox::new();
     sandbox.ecosystem(

@@ -83,6 +83,9 @@ fn flush_empties_the_log_and_the_app_goes_on_writing_to_it() {
     wait_until("the next line", LONG, || printed(&sandbox) == "got usr2\n");
     assert_eq!(pm2(&sandbox, "logs app --nostream --raw").ok().stdout, "got usr2\n");
     pm2(&sandbox, "flush").ok();
+    pm2(&sandbox, "start app.sh -n named --time -o named.out").ok();
+    pm2(&sandbox, "describe named").ok().says(&["named.out"]);
+    pm2(&sandbox, "flush named").ok().says(&["named.out ("]);
     pm2(&sandbox, "flush nope").code(1);
     // What is not the app's own file is left alone.
     let kept = sandbox.file("kept", "keep\n");
@@ -174,6 +177,7 @@ fn a_script_runs_in_the_foreground_until_it_ends_or_is_asked_to() {
     sandbox.file("pm2.json", r#"[{ "name": "a", "script": "./app.sh", "autorestart": false, "env_x": { "A": "b" } }]"#);
     let output = run(&mut runtime(&["--env", "x", "pm2.json"])).code(3);
     assert!(output.stdout.contains("with"), "{output}");
+    run(&mut runtime(&["--only", "x", "pm2.json"])).code(1).says(&["`--only` is not there for a file"]);
     run(&mut runtime(&["nope.js"])).code(1).says(&["no script"]);
     run(&mut runtime(&["app.sh", "--bogus"])).code(1).says(&["unknown option `--bogus`"]);
     assert!(sandbox.processes().is_empty(), "nothing is left");

@@ -155,3 +155,13 @@ fn contents_that_fail_are_rolled_back_and_not_tried_again_until_they_change() {
         heal_of(&sandbox, "api/0").is_some_and(|heal| heal["when"]["is"] == "at") || is_healed(&sandbox)
     });
 }
+
+#[test]
+fn another_mode_is_a_change_that_the_plan_shows() {
+    let sandbox = applied("off");
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+    sandbox.ecosystem(&file("full"));
+    sandbox.pm(&["plan", "--detailed-exitcode"]).code(2).says(&["self_heal: \"off\" -> \"full\""]);
+    sandbox.pm(&["apply"]).ok().says(&["self_heal: \"off\" -> \"full\"", "saved"]);
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}

@@ -31,6 +31,19 @@ fn a_release_is_read_only_and_links_what_is_shared() {
 }
 
 #[test]
+fn a_folder_that_a_user_has_made_beforehand_is_closed_to_others() {
+    let sandbox = Sandbox::new();
+    let origin = Origin::new(&sandbox);
+    origin.apps(&[("api", "1")]);
+    add(&sandbox, &origin, &[]).ok();
+    let folder = sandbox.home().join("sources/shop");
+    fs::create_dir_all(folder.join("shared")).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.pm(&["source", "sync", "shop"]).ok();
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn submodules_and_pointers_of_lfs_fail_the_commit() {
     let sandbox = Sandbox::new();
     let origin = Origin::new(&sandbox);

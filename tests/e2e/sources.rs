@@ -426,7 +426,7 @@ fn a_daemon_that_dies_in_the_middle_of_a_sync_leaves_it_to_the_next_one() {
     let (sandbox, origin, _) = deployed(&[("api", "1")]);
     sandbox.pm(&["source", "add", "shop", origin.url(), "--interval", "1h", "--dwell", "2s"]).ok();
     let second = origin.apps(&[("api", "2")]);
-    sandbox.pm(&["source", "sync", "shop", "--detach"]).ok();
+    let waiting = sandbox.command(&["source", "sync", "shop", "--timeout", "30s"]).spawn().unwrap();
     wait_until("the commit is being proved", SOON, || {
         row(&sandbox)["tick"]["stage"].as_str().is_some_and(|stage| stage.contains("stay healthy"))
     });
@@ -434,6 +434,8 @@ fn a_daemon_that_dies_in_the_middle_of_a_sync_leaves_it_to_the_next_one() {
     sandbox.kill_daemon();
     wait_until("the next daemon has finished it", SOON, || row(&sandbox)["healthy"]["commit"] == second.as_str());
     assert_eq!(sandbox.pid("api/0"), api);
+    // Who waits for it is answered by the next daemon.
+    assert!(waiting.wait_with_output().unwrap().status.success());
 }
 
 #[test]

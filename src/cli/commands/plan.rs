@@ -11,7 +11,7 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output::{self, harmless};
 use crate::cli::saved_plan::{self, SavedPlan};
 use crate::cli::session::Session;
-use crate::model::{Confirm, FileDigest, Proposed, Refusal, RefusalKind};
+use crate::model::{Confirm, FileDigest, Note, Proposed, Refusal, RefusalKind};
 use crate::wire::{PlanAnswer, PlanRequest};
 
 #[derive(Args, Debug, Default)]
@@ -72,7 +72,9 @@ interrupt. A plan that an apply would refuse is shown with the flag that confirm
         }
         // What is as it was rolled back is as it should be.
         let is_to_be_done = |refusal: &Refusal| refusal.confirm != Some(Confirm::Again);
-        let is_pending = !answer.plan.is_empty() || answer.refusals.iter().any(is_to_be_done);
+        let is_pending = !answer.plan.is_empty()
+            || answer.plan.notes.iter().any(Note::is_about_a_change)
+            || answer.refusals.iter().any(is_to_be_done);
         Ok(if self.detailed_exitcode && is_pending { Code::Pending } else { Code::Ok })
     }
 }

@@ -30,7 +30,10 @@ impl SavedFiles {
     pub(super) fn of(files: &[SourceFile]) -> Self {
         let saved = |file: &SourceFile| {
             // Another stamp than that of the moment of reading only means one look more.
-            let (path, text, stamp) = (file.path.clone(), file.text.clone(), None);
+            let (path, stamp) = (file.path.clone(), None);
+            // What was made of a file of PM2 is not what stands in it.
+            let text = if file.is_translated { os::read_limited(&path, FILE_BYTES_MAX).ok() } else { None };
+            let text = text.unwrap_or_else(|| file.text.clone());
             let missed = (!text.is_empty()).then_some(0);
             SavedFile { path, text, stamp, is_moving: false, missed }
         };

@@ -65,9 +65,7 @@ pub(super) fn flush(session: &mut Session, call: &DoorCall) -> Ending {
         Some(word) => scene.named(word)?,
         None => scene.members().collect(),
     };
-    let files = meant.iter().filter_map(ListedProcess::log_files);
-    let files: BTreeSet<PathBuf> =
-        files.flat_map(|files| [files.stdout.clone(), files.stderr.clone()]).flatten().collect();
+    let files: BTreeSet<PathBuf> = meant.iter().flat_map(ListedProcess::log_paths).flatten().collect();
     let mut code = Code::Ok;
     for file in files {
         let name = harmless(&file.to_string_lossy()).into_owned();

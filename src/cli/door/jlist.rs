@@ -47,10 +47,8 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
     let env: Map<String, Value> = env.collect();
     let words = |words: &[Template]| -> Value { words.iter().map(|word| Value::from(word.to_string())).collect() };
     let args = if app.run.script.is_some() { words(&app.run.args) } else { words(&app.run.command) };
-    let files = member.log_files();
-    let path = |path: Option<&std::path::PathBuf>| path.map_or(Value::Null, |path| path.to_string_lossy().into());
-    // The file that other programs read, where one is written beside the log.
-    let named = |file: Option<&Template>| file.map(|file| Value::from(file.fill(slot, app.run.port)));
+    let [out_file, error_file] =
+        member.log_paths().map(|path| path.map_or(Value::Null, |path| path.to_string_lossy().into()));
     let started = row.started_at.map_or(Value::Null, |time| time.0.into());
     let mut keys = json!({
         "name": member.known.name,
@@ -68,8 +66,8 @@ fn pm2_env(member: &ListedProcess<'_>, user: &str) -> Value {
         "args": args,
         "pm_exec_path": member.known.script,
         "pm_cwd": app.run.cwd.to_string_lossy(),
-        "pm_out_log_path": named(app.logs.out_file.as_ref()).unwrap_or(path(files.and_then(|files| files.stdout.as_ref()))),
-        "pm_err_log_path": named(app.logs.error_file.as_ref()).unwrap_or(path(files.and_then(|files| files.stderr.as_ref()))),
+        "pm_out_log_path": out_file,
+        "pm_err_log_path": error_file,
         "pm_pid_path": null,
         "watch": app.watching.watch.is_some(),
         "autostart": app.autostart,

@@ -43,6 +43,10 @@ fn script_in_foreground(session: &mut Session, words: &[String], native: Native)
         return Err(CommandError::new(Code::Usage, "one script or one file runs in the foreground"));
     };
     if start::is_configuration(script) {
+        if let Some(name) = call.options.names().find(|name| *name != "env") {
+            let message = format!("`--{name}` is not there for a file: all its apps run as it declares them");
+            return Err(CommandError::new(Code::Usage, message).hint("write it into the file"));
+        }
         let profile = call.options.text("env").into_iter().flat_map(|name| ["--env", name]);
         return native(session, &["run", script].into_iter().chain(profile).collect::<Vec<_>>());
     }

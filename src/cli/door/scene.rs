@@ -1,14 +1,15 @@
 //! Every process there is, with the number and the words by which PM2 knows it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::super::fail::{Code, CommandError};
 use super::super::session::{self, Session};
 use super::kept::{self, CountedFrom};
 use crate::cli::file;
-use crate::model::{AppId, StatusWord};
+use crate::model::{AppId, StatusWord, Template};
 use crate::pm2::{KnownProcess, Selector, choose};
-use crate::wire::{DescribedApp, LogFiles, Row, Scope, Selection};
+use crate::wire::{DescribedApp, Row, Scope, Selection};
 
 /// All processes, by number.
 pub(super) struct DoorScene {
@@ -66,9 +67,15 @@ impl ListedProcess<'_> {
         self.starts().saturating_sub(self.counted_from.map_or(0, |from| from.starts))
     }
 
-    pub(super) fn log_files(&self) -> Option<&LogFiles> {
-        let slot = self.row.slot.unwrap_or(0);
-        self.app.logs.iter().find(|files| files.slot == slot)
+    /// The files of its output and of its errors: those that are named, else its log.
+    pub(super) fn log_paths(&self) -> [Option<PathBuf>; 2] {
+        let (slot, spec) = (self.row.slot.unwrap_or(0), &self.app.spec);
+        let log = self.app.logs.iter().find(|files| files.slot == slot);
+        let named = |file: &Template| PathBuf::from(file.fill(slot, spec.run.port));
+        [
+            spec.logs.out_file.as_ref().map(named).or_else(|| log?.stdout.clone()),
+            spec.logs.error_file.as_ref().map(named).or_else(|| log?.stderr.clone()),
+        ]
     }
 }
 

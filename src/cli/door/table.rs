@@ -166,12 +166,12 @@ pub(super) fn mini(members: &[ListedProcess<'_>]) -> String {
 
 /// Everything about one.
 pub(super) fn details(member: &ListedProcess<'_>, paint: Paint) -> String {
-    let (app, files): (&App, _) = (&member.app.spec, member.log_files());
+    let (app, [out_file, error_file]): (&App, _) = (&member.app.spec, member.log_paths());
     let or_none = |text: String| if text.is_empty() { "N/A".to_owned() } else { text };
     let words =
         |words: &[crate::model::Template]| or_none(words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     let path =
-        |path: Option<&std::path::PathBuf>| or_none(path.map_or(String::new(), |path| path.display().to_string()));
+        |path: Option<std::path::PathBuf>| or_none(path.map_or(String::new(), |path| path.display().to_string()));
     let rows = vec![
         ("status", member.status().to_owned()),
         ("name", member.known.name.clone()),
@@ -182,8 +182,8 @@ pub(super) fn details(member: &ListedProcess<'_>, paint: Paint) -> String {
         ("uptime", uptime(member.row.uptime_ms)),
         ("script path", member.known.script.clone()),
         ("script args", words(&app.run.args)),
-        ("error log path", path(files.and_then(|files| files.stderr.as_ref()))),
-        ("out log path", path(files.and_then(|files| files.stdout.as_ref()))),
+        ("error log path", path(error_file)),
+        ("out log path", path(out_file)),
         ("interpreter", app.run.interpreter.clone().unwrap_or_else(|| "none".to_owned())),
         ("interpreter args", words(&app.run.interpreter_args)),
         ("script id", member.number.to_string()),

@@ -73,7 +73,7 @@ impl LineFormat {
             text_of(line, is_terminal, &mut bytes);
             return bytes;
         }
-        if line.shown_as.log_format == LogFormat::Json {
+        if line.shown_as.log_format == LogFormat::Json && self.clock.is_none() {
             self.object(line, is_terminal, &mut bytes);
             return bytes;
         }
@@ -204,6 +204,7 @@ mod tests {
         let object = text(false, false, &of(LogFormat::Json, None));
         assert!(object.starts_with(r#"{"timestamp":"1970-01-01T00:00:00.000+00:00","app_name":"api""#), "{object}");
         assert!(object.ends_with("\"message\":\"u\\\"p\"}\n"), "{object}");
+        assert!(text(false, true, &of(LogFormat::Json, None)).ends_with("api/0 | u\"p\n"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How far a log was written into the files that are written from it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,14 @@ impl LogPosition {
     pub(super) fn end_of(log: &Path) -> Self {
         // Only a number to go on from: whoever put a link there has won nothing.
         fs::metadata(log).map_or_else(|_| Self::default(), |found| Self { file: identity(&found), offset: found.len() })
+    }
+
+    /// Whether the log ends in a line that is to be continued.
+    pub(super) fn is_mid_line(&self, log: &Path) -> bool {
+        let mut last = [b'\n'];
+        let Some(at) = self.offset.checked_sub(1) else { return false };
+        let is_read = File::open(log).and_then(|file| file.read_exact_at(&mut last, at)).is_ok();
+        is_read && last != [b'\n']
     }
 
     /// No file was there when this was noted.

@@ -95,8 +95,10 @@ impl WrittenFiles {
         }
         let checkpoint = self.earlier.remove(&key).unwrap_or_else(|| {
             let slot = self.journal.as_mut().map_or(0, ExportJournal::claim);
-            let checkpoint =
-                Checkpoint { slot, key, position: LogPosition::end_of(&target.location.path), is_continued: false };
+            let position = LogPosition::end_of(&target.location.path);
+            // What comes may be the rest of a line, which is none by itself.
+            let is_continued = position.is_mid_line(&target.location.path);
+            let checkpoint = Checkpoint { slot, key, position, is_continued };
             if let Some(journal) = &self.journal {
                 // On a full disk the next daemon begins at the end.
                 let _ = journal.put(&checkpoint);

@@ -401,7 +401,7 @@ impl SourceStatus {
 /// What a look at a source came to: in memory only, so that a look that finds nothing new writes nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SourceTick {
-    /// The number of the look since the daemon began.
+    /// The number of the look. Later ones have higher numbers, also those of the next daemon; 0: there was none yet.
     pub number: u64,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

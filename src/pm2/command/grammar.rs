@@ -122,8 +122,14 @@ const COMMANDS: &[(&[&str], DoorVerb)] = &[
             "what runs is what is saved: `pm stop APP` or `pm delete APP` keeps an app from starting at boot",
         ),
     ),
-    (&["send"], DoorVerb::Missing("apps have no standard input; `pm send APP JSON` sends a message to a Node worker")),
-    (&["attach"], DoorVerb::Missing("apps have no standard input; `pm logs -f APP` shows what they print")),
+    (
+        &["send"],
+        DoorVerb::Missing("`pm send APP --stdin LINE` writes to the standard input of an app with `stdin = \"pipe\"`"),
+    ),
+    (
+        &["attach"],
+        DoorVerb::Missing("`pm attach APP` does it for an app with `stdin = \"pipe\"`; `pm logs -f APP` follows any"),
+    ),
     (&["trigger"], DoorVerb::Missing("`pm send APP JSON` sends a message to a Node worker")),
     (
         &["serve", "expose"],

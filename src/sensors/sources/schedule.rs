@@ -146,7 +146,9 @@ impl Schedule {
             });
             followed.worker = Some(task.abort_handle());
             self.note(&name, |tick| {
-                (tick.number, tick.began, tick.is_running, tick.next) = (tick.number + 1, Some(os::wall()), true, None);
+                let now = os::wall();
+                let number = tick.number.max(now.0) + 1;
+                (tick.number, tick.began, tick.is_running, tick.next) = (number, Some(now), true, None);
             });
         }
     }

@@ -15,6 +15,12 @@ pub(super) fn note(note: &Note) -> Option<String> {
             "{app} stays as it was rolled back to generation {generation}: the file has not changed it since; `pm apply \
              --again` applies the file"
         ),
+        Note::SelfHeal { from, to } if from.mode == to.mode => {
+            format!("override_grace: {} -> {}", from.override_grace, to.override_grace)
+        }
+        Note::SelfHeal { from, to } => {
+            format!("self_heal: \"{}\" -> \"{}\"", from.mode.as_str(), to.mode.as_str())
+        }
         Note::NextStart { app, field } if field == "name" => format!("{app} gets its new name when it is next started"),
         Note::NextStart { app, field } => format!("{field} of {app} takes effect when it is next started"),
         Note::WriteMovedFrom { app, old } => {
