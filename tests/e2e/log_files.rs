@@ -28,7 +28,7 @@ fn copies_that_share_stamped_files_lose_and_double_no_line_when_daemon_and_ancho
     let sandbox = Sandbox::new();
     sandbox.file(
         "flood.sh",
-        &format!(
+        format!(
             "i=0; while [ $i -lt {LINES} ]; do echo \"$NODE_APP_INSTANCE out $i\"; \
              [ $((i % 10)) = 0 ] && echo \"$NODE_APP_INSTANCE err $i\" >&2; i=$((i + 1)); done; \
              echo \"$NODE_APP_INSTANCE out end\"; echo \"$NODE_APP_INSTANCE err end\" >&2; exec sleep 1000"
