@@ -110,6 +110,9 @@ fn dying_at_any_place_of_a_write_loses_and_doubles_no_line() {
             for file in ["out.log", "all.log"] {
                 wait_until(&format!("{point}: {file} is there"), SOON, || lines_of(&sandbox, file).len() == 5);
             }
+            wait_until(&format!("{point}: it has said its last words"), SOON, || {
+                sandbox.log_text("api", "out", 0).ends_with(b"last")
+            });
             wait_until(&format!("{point}: there is another daemon"), SOON, || {
                 sandbox.events().iter().filter(|event| event.fact == "daemon_started").count() == 2
             });

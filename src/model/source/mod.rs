@@ -401,7 +401,8 @@ impl SourceStatus {
 /// What a look at a source came to: in memory only, so that a look that finds nothing new writes nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SourceTick {
-    /// The number of the look. Later ones have higher numbers, also those of the next daemon; 0: there was none yet.
+    /// The number of the look: each has one more than the one before, and those of the next daemon begin further up, with the time in
+    /// milliseconds since 1970. 0: there was none yet.
     pub number: u64,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

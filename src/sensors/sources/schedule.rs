@@ -147,7 +147,7 @@ impl Schedule {
             followed.worker = Some(task.abort_handle());
             self.note(&name, |tick| {
                 let now = os::wall();
-                let number = tick.number.max(now.0) + 1;
+                let number = if tick.number == 0 { now.0 } else { tick.number + 1 };
                 (tick.number, tick.began, tick.is_running, tick.next) = (number, Some(now), true, None);
             });
         }
