@@ -153,11 +153,11 @@ impl<'a> Follower<'a> {
             };
             let message = match step {
                 Ok(Some(message)) => message,
-                Ok(None) => return Err(self.lost("the daemon stopped before the change was complete")),
+                Ok(None) => return Err(lost("the daemon stopped before the change was complete")),
                 // The answer has begun, so the change is kept already.
                 Err(ClientError::TimedOut) => return Err(timed_out()),
-                Err(ClientError::Lost { source }) if !self.plans.is_empty() => {
-                    return Err(self.lost(&format!("lost the connection to the daemon: {source}")));
+                Err(ClientError::Lost { source }) => {
+                    return Err(lost(&format!("lost the connection to the daemon: {source}")));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -291,16 +291,12 @@ impl<'a> Follower<'a> {
             touched.filter_map(of_plan).flat_map(|row| &row.files).map(|file| file.display().to_string()).collect();
         (!files.is_empty()).then(|| words(&files.join(", ")))
     }
+}
 
-    /// The daemon went away after it had accepted: the next one carries on.
-    fn lost(&self, message: &str) -> CommandError {
-        if self.plans.is_empty() {
-            return CommandError::new(Code::Unreachable, message)
-                .hint("the change may or may not have been accepted: `pm list` shows the current state");
-        }
-        CommandError::new(Code::TimedOut, message)
-            .hint("the change is accepted and saved; the next daemon continues it; `pm list` shows how far it is")
-    }
+/// The daemon went away after it had accepted: the next one carries on. Its answer begins only when the change is kept.
+fn lost(message: &str) -> CommandError {
+    CommandError::new(Code::TimedOut, message)
+        .hint("the change is accepted and saved; the next daemon continues it; `pm list` shows how far it is")
 }
 
 /// The daemon accepts a change (planning and one write to the disk) within this.
