@@ -156,7 +156,7 @@ impl<'a> Follower<'a> {
                 Ok(None) => return Err(lost("the daemon stopped before the change was complete")),
                 // The answer has begun, so the change is kept already.
                 Err(ClientError::TimedOut) => return Err(timed_out()),
-                Err(ClientError::Lost { source }) => {
+                Err(ClientError::CutOff { source }) => {
                     return Err(lost(&format!("lost the connection to the daemon: {source}")));
                 }
                 Err(error) => return Err(error.into()),
@@ -294,7 +294,7 @@ impl<'a> Follower<'a> {
 }
 
 /// The daemon went away after it had accepted: the next one carries on. Its answer begins only when the change is kept.
-fn lost(message: &str) -> CommandError {
+pub(super) fn lost(message: &str) -> CommandError {
     CommandError::new(Code::TimedOut, message)
         .hint("the change is accepted and saved; the next daemon continues it; `pm list` shows how far it is")
 }

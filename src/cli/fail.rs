@@ -131,7 +131,7 @@ impl From<ClientError> for CommandError {
             ClientError::OtherOwner { owner, .. } => {
                 known(Code::Unreachable).hint(format!("`sudo -u {} pm …` acts as that user", os::user_name(owner)))
             }
-            ClientError::Lost { .. } => known(Code::Unreachable)
+            ClientError::Lost { .. } | ClientError::CutOff { .. } => known(Code::Unreachable)
                 .hint("unless `pm shutdown` stopped it, it restarts within moments; `pm list` shows the current state"),
             ClientError::TimedOut => known(Code::Unreachable)
                 .hint("`pm daemon status` tries again; `pm daemon restart` replaces it and keeps the apps running"),
@@ -203,6 +203,8 @@ mod tests {
         }
         let lost = ClientError::Lost { source: io::ErrorKind::UnexpectedEof.into() };
         assert_eq!(CommandError::from(lost).exit_code, 69);
+        let cut_off = ClientError::CutOff { source: io::ErrorKind::UnexpectedEof.into() };
+        assert_eq!(CommandError::from(cut_off).exit_code, 69);
         assert_eq!(CommandError::from(ClientError::TimedOut).exit_code, 69);
     }
 }

@@ -77,9 +77,15 @@ pub enum ClientError {
         /// The anchor was asked to end: it stops the apps, and leaves.
         is_ending: bool,
     },
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the answer began, or in the middle of a short one.
     #[error("the daemon closed the connection before it answered")]
     Lost {
+        /// What was seen.
+        source: io::Error,
+    },
+    /// The connection broke in the middle of an answer: what was asked for is accepted.
+    #[error("the daemon closed the connection in the middle of its answer")]
+    CutOff {
         /// What was seen.
         source: io::Error,
     },

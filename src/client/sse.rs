@@ -43,7 +43,11 @@ impl<T: DeserializeOwned> Messages<T> {
     /// The connection broke, the time is over, or the message is not understood.
     pub fn read(&mut self) -> Result<Option<T>, ClientError> {
         let until = self.until;
-        match read_event(&mut self.lines, |lines| lines.get_ref().be_patient(until))? {
+        let cut_off = |error| match error {
+            ClientError::Lost { source } => ClientError::CutOff { source },
+            error => error,
+        };
+        match read_event(&mut self.lines, |lines| lines.get_ref().be_patient(until)).map_err(cut_off)? {
             Some(data) => understood(&data).map(Some),
             None => Ok(None),
         }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::change::lost;
 use super::super::fail::{Code, CommandError, Ending};
 use super::super::output::progress;
 use super::super::session::Session;
 use super::scene::everywhere;
-use crate::client::Messages;
+use crate::client::{ClientError, Messages};
 use crate::model::AppId;
 use crate::os;
 use crate::wire::{ChangeMessage, Edit, EditRequest, OperationResult, Progress, ProjectReport};
@@ -42,7 +43,11 @@ pub(super) fn edit(session: &mut Session, edit: Edit, selectors: Vec<String>) ->
 /// The daemon ended in the middle.
 pub(super) fn follow(session: &mut Session, mut messages: Messages<ChangeMessage>) -> Result<DoorChange, CommandError> {
     let mut renewed = BTreeSet::new();
-    while let Some(message) = messages.read()? {
+    let cut_off = |error| match error {
+        ClientError::CutOff { source } => lost(&format!("lost the connection to the daemon: {source}")),
+        error => error.into(),
+    };
+    while let Some(message) = messages.read().map_err(cut_off)? {
         match message {
             ChangeMessage::Accepted { plans, warnings } => {
                 session.warn(&warnings);
@@ -64,8 +69,7 @@ pub(super) fn follow(session: &mut Session, mut messages: Messages<ChangeMessage
             ChangeMessage::Interrupted { problem } => return Err(problem.into()),
         }
     }
-    Err(CommandError::new(Code::TimedOut, "the daemon stopped before the change was complete")
-        .hint("an accepted change is saved and goes on; `pm list` shows how far it is"))
+    Err(lost("the daemon stopped before the change was complete"))
 }
 
 /// Whether everything was done; PM2 has no more exit codes than two.
