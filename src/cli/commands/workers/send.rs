@@ -1,13 +1,13 @@
 //! `pm send`: a message for `process.on('message')`.
 
-use std::fmt::Write as _;
-
 use clap::Args;
+use serde::Serialize;
 
 use super::attach::not_written;
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::session::Session;
+use crate::model::InstanceId;
 use crate::wire::{InputRequest, NotSent, SendRequest, WhyNotSent};
 
 #[derive(Args, Debug)]
@@ -44,40 +44,35 @@ say themselves is in `pm events --follow`.";
             return to_stdin(session, &InputRequest { selection, line: self.message }, self.json);
         }
         let answer = Session::client()?.hand_over(&SendRequest { selection, message: self.message })?;
-        let code = if answer.failed.is_empty() { Code::Ok } else { Code::Error };
-        if self.json.json {
-            session.screen.json(&answer)?;
-            return Ok(code);
-        }
-        let mut text = String::new();
-        if !answer.sent.is_empty() {
-            let names: Vec<String> = answer.sent.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "sent to {}", names.join(", "));
-        }
-        for NotSent { instance, why } in &answer.failed {
-            let _ = writeln!(text, "not sent to {instance}: {}", words(*why));
-        }
-        session.screen.data(text.as_bytes());
-        Ok(code)
+        let failed = answer.failed.iter();
+        let failed = failed.map(|NotSent { instance, why }| format!("not sent to {instance}: {}", words(*why)));
+        told(session, self.json, &answer, &answer.sent, failed.collect())
     }
 }
 
 fn to_stdin(session: &mut Session, request: &InputRequest, json: JsonArgs) -> Ending {
     let answer = Session::client()?.hand_over(request)?;
-    let code = if answer.failed.is_empty() { Code::Ok } else { Code::Error };
+    told(session, json, &answer, &answer.sent, answer.failed.iter().map(not_written).collect())
+}
+
+/// Who got it, then a line for each that did not.
+fn told(
+    session: &mut Session,
+    json: JsonArgs,
+    answer: &impl Serialize,
+    sent: &[InstanceId],
+    failed: Vec<String>,
+) -> Ending {
+    let code = if failed.is_empty() { Code::Ok } else { Code::Error };
     if json.json {
-        session.screen.json(&answer)?;
+        session.screen.json(answer)?;
         return Ok(code);
     }
-    let mut text = String::new();
-    if !answer.sent.is_empty() {
-        let names: Vec<String> = answer.sent.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "sent to {}", names.join(", "));
+    let names: Vec<String> = sent.iter().map(ToString::to_string).collect();
+    let sent = (!names.is_empty()).then(|| format!("sent to {}", names.join(", ")));
+    for line in sent.into_iter().chain(failed) {
+        session.screen.line(&line);
     }
-    for failed in &answer.failed {
-        let _ = writeln!(text, "{}", not_written(failed));
-    }
-    session.screen.data(text.as_bytes());
     Ok(code)
 }
 
