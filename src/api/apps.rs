@@ -7,8 +7,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::cron;
-use super::rows::{Pair, Scene, with_forgotten};
+use super::rows::{Pair, with_forgotten};
 use super::select::{existing, select};
 use crate::model::{AppId, Cause, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
 use crate::os;
@@ -24,18 +23,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let selection = Selection::from_query(&query)?;
     let live = context.supervisor.live_with_sockets().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
-    let now = os::now();
-    let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let changed_files = context.reconciler.changed_files();
-    let scene = Scene {
-        desired: &desired,
-        live: &live,
-        waiting: &waiting,
-        due: &due,
-        files: &changed_files,
-        now,
-        wall: os::wall(),
-    };
+    let facts = context.scene_facts(&desired);
+    let scene = facts.scene(&desired, &live, (os::now(), os::wall()));
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything {
         scene.everything()
@@ -60,18 +49,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let live = context.supervisor.live_with_sockets().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
-    let now = os::now();
-    let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let changed_files = context.reconciler.changed_files();
-    let scene = Scene {
-        desired: &desired,
-        live: &live,
-        waiting: &waiting,
-        due: &due,
-        files: &changed_files,
-        now,
-        wall: os::wall(),
-    };
+    let facts = context.scene_facts(&desired);
+    let scene = facts.scene(&desired, &live, (os::now(), os::wall()));
     let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in existing(select(&desired, &selection)?, &desired, &live)? {

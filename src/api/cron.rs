@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::rows::{Due, Scene, UsedBy};
+use super::rows::{Due, UsedBy};
 use super::select::select;
 use crate::model::{AppId, Declared, Desired, DesiredState, Live, WallTime};
 use crate::os;
@@ -24,17 +24,8 @@ pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): R
     let mut ids: Vec<AppId> = select(&desired, &selection)?.into_iter().map(|target| target.app).collect();
     ids.sort();
     ids.dedup();
-    let (waiting, due) = (context.reconciler.waiting(), due(&desired));
-    let changed_files = context.reconciler.changed_files();
-    let scene = Scene {
-        desired: &desired,
-        live: &live,
-        waiting: &waiting,
-        due: &due,
-        files: &changed_files,
-        now: os::now(),
-        wall: now,
-    };
+    let facts = context.scene_facts(&desired);
+    let scene = facts.scene(&desired, &live, (os::now(), now));
     let schedule = |id: &AppId| {
         let declared = scene.declared(id)?;
         declared.spec.schedule.cron_restart.as_ref()?;

@@ -32,12 +32,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::events::Events;
-use crate::model::{Moment, WallTime};
+use crate::model::{Desired, Moment, WallTime};
 use crate::os::Worker;
 use crate::reconciler::Reconciler;
 use crate::rules::DescriptorShares;
 use crate::sensors::{Sources, Usage};
 use crate::supervisor::Supervisor;
+use rows::SceneFacts;
 
 pub use metrics::MetricsFolder;
 pub use serve::serve;
@@ -73,6 +74,17 @@ pub struct Context {
     pub connections_max: usize,
     /// What the next answer to a user reports.
     pub warnings: Warnings,
+}
+
+impl Context {
+    /// What rows are made of besides what is declared and what lives.
+    fn scene_facts(&self, desired: &Desired) -> SceneFacts {
+        SceneFacts {
+            waiting: self.reconciler.waiting(),
+            due: cron::due(desired),
+            files: self.reconciler.changed_files(),
+        }
+    }
 }
 
 /// What does not change while a daemon is running.

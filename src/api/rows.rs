@@ -44,6 +44,26 @@ pub(super) struct Scene<'a> {
     pub wall: WallTime,
 }
 
+/// What rows are made of besides what is declared and what lives.
+#[derive(Default)]
+pub(super) struct SceneFacts {
+    pub waiting: Arc<Waiting>,
+    pub due: Due,
+    pub files: Arc<ChangedFiles>,
+}
+
+impl SceneFacts {
+    /// The whole, at this time of both clocks.
+    pub(super) fn scene<'a>(
+        &'a self,
+        desired: &'a Desired,
+        live: &'a Live,
+        (now, wall): (Moment, WallTime),
+    ) -> Scene<'a> {
+        Scene { desired, live, waiting: &self.waiting, due: &self.due, files: &self.files, now, wall }
+    }
+}
+
 /// What main processes use, with everything below them.
 pub(super) type UsedBy = BTreeMap<u32, Used>;
 

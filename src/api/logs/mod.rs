@@ -15,15 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::apps::{files, writing};
-use super::rows::{Due, Scene, with_forgotten};
+use super::rows::{SceneFacts, with_forgotten};
 use super::select::{existing, select_own};
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LineFilter, LineWords, Location, LogQuery, Older, Reading, Sieve, Source};
-use crate::model::{
-    AppId, AppName, ChangedFiles, Desired, Event, Fact, InstanceId, ProjectName, Stream, Subject, WallTime,
-};
+use crate::model::{AppId, AppName, Desired, Event, Fact, InstanceId, ProjectName, Stream, Subject, WallTime};
 use crate::os;
-use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery, Problem, ProblemCode, Query};
 use sharing::SharedFiles;
 
@@ -144,9 +141,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
         Ok(targets) => existing(targets, &desired, &live)?,
         Err(problem) => return left_behind(context, query, &desired).await?.ok_or_else(|| problem.into()),
     };
-    let (waiting, due, changed) = (Waiting::default(), Due::default(), ChangedFiles::new());
-    let (now, wall) = (os::now(), os::wall());
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, files: &changed, now, wall };
+    let facts = SceneFacts::default();
+    let scene = facts.scene(&desired, &live, (os::now(), os::wall()));
     let (mut sources, mut paths_seen) = (Vec::new(), BTreeSet::new());
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };

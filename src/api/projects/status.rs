@@ -9,7 +9,6 @@ use axum::extract::{RawQuery, State};
 use super::history::newest_row;
 use crate::api::Context;
 use crate::api::answer::{self, Answer};
-use crate::api::cron;
 use crate::api::rows::{Pair, Scene, UsedBy, with_forgotten};
 use crate::api::select::no_project;
 use crate::model::{App, Live, LiveInstance, Project, ProjectName, WallTime};
@@ -33,17 +32,8 @@ pub(in crate::api) async fn status(State(context): State<Context>, RawQuery(quer
     }
     let is_wanted = |name: &ProjectName| wanted.is_empty() || wanted.contains(name);
     let changed = changed(&context, files_of(&live, &is_wanted)).await;
-    let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let changed_files = context.reconciler.changed_files();
-    let scene = Scene {
-        desired: &desired,
-        live: &live,
-        waiting: &waiting,
-        due: &due,
-        files: &changed_files,
-        now: os::now(),
-        wall: os::wall(),
-    };
+    let facts = context.scene_facts(&desired);
+    let scene = facts.scene(&desired, &live, (os::now(), os::wall()));
     let used = context.usage.of(&live, &context.reader);
     let pairs = scene.everything();
     let rows = desired.projects.iter().filter(|(name, _)| is_wanted(name));

@@ -20,7 +20,10 @@ pub(crate) const PAUSE: Millis = Millis::seconds(3600);
 /// deleted, or whose rollout goes on; nor about the contents of one that a rollback has changed.
 pub fn heals(project: &Project, app: &AppName, files: &ChangedFiles, wall: WallTime) -> Vec<Heal> {
     let policy = project.origin.heal;
-    let Some(declared) = project.apps.get(app).filter(|_| policy.mode != SelfHeal::Off) else { return Vec::new() };
+    if policy.mode == SelfHeal::Off {
+        return Vec::new();
+    }
+    let Some(declared) = project.apps.get(app) else { return Vec::new() };
     let rollout = project.rollouts.get(app);
     if declared.desired_state != DesiredState::Up
         || declared.is_leaving
